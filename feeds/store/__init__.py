@@ -1,0 +1,77 @@
+"""Room 4: the record. I/O.
+
+In: digests with their articles and topics, decided slots, subscribers. Out: the same as values, and
+what was published from them. The database is SQLite, one file with no service; the same SQL runs on
+PostgreSQL. Nothing of SQLAlchemy leaves this room.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+
+from feeds.store import migrate
+from feeds.store.database import Database
+from feeds.store.digests import Digests
+from feeds.store.documents import Documents
+from feeds.store.editions import Editions
+from feeds.store.entries import Entries
+from feeds.store.schema import meta
+from feeds.store.subscribers import Subscribers
+
+
+class Store:
+    """The record, open. Its parts are `digests`, `entries`, `documents`, `editions`, `subscribers`."""
+
+    def __init__(self, place: Path | str) -> None:
+        """Open the record at a path (SQLite) or a URL, and bring its tables up to date.
+
+        Raises:
+            StoreError: it can't be opened.
+            SchemaError: it was written by a newer version.
+        """
+        self._database = Database(place)
+        self.digests = Digests(self._database)
+        self.entries = Entries(self._database)
+        self.documents = Documents(self._database)
+        self.editions = Editions(self._database)
+        self.subscribers = Subscribers(self._database)
+        try:
+            with self._database.read() as connection:
+                behind = migrate.is_behind(connection, self._database.place)
+            if behind:
+                with self._database.write() as connection:
+                    migrate.upgrade(connection, self._database.place)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the record."""
+        self._database.close()
+
+    def authority(self, default: str) -> str:
+        """Return the authority of ids (RFC 4151: `domain,date`), fixed when it is first asked for."""
+        query = sa.select(meta.c.value).where(meta.c.key == "id_authority")
+        with self._database.read() as connection:
+            known: str | None = connection.scalar(query)
+        if known is None:
+            values = {"key": "id_authority", "value": default}
+            with self._database.write() as connection:
+                connection.execute(sa.insert(meta).values(values))
+            return default
+        return known

@@ -1,0 +1,111 @@
+"""The connection to the record: transactions, and errors in this project's words.
+
+SQLite as measured: WAL, so that readers and one writer work side by side; `synchronous=FULL`, since a
+commit lost to a power cut would mail a letter twice; every write begins IMMEDIATE, since a transaction
+that read first cannot be upgraded and fails whatever the timeout (https://sqlite.org/lang_transaction.html).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from feeds.errors import StoreError
+
+_BUSY_MS = 10_000
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    f"busy_timeout={_BUSY_MS}",
+    "foreign_keys=ON",
+    "trusted_schema=OFF",
+    f"journal_size_limit={64 << 20}",
+)
+
+
+class Database:
+    """An SQLite file, or any SQLAlchemy URL."""
+
+    def __init__(self, place: Path | str) -> None:
+        if isinstance(place, Path):
+            self.place = str(place)
+            _create_private(place)
+            url = sa.URL.create("sqlite", database=str(place))
+        else:
+            url = sa.make_url(place)
+            self.place = url.render_as_string(hide_password=True)
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _on_connect)
+            sa.event.listen(self._engine, "begin", _on_begin)
+        self._writer = self._engine.execution_options(feeds_write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that sees one state of the record and changes nothing."""
+        with self._explained(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that may write; waits at most 10 s for another writer."""
+        with self._explained(), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise StoreError(self.place, _advice(str(error.orig))) from error
+
+
+def insert(connection: sa.Connection, table: sa.Table, values: Mapping[str, object]) -> int:
+    """Insert one row and return the number that the database gave it."""
+    key = connection.execute(sa.insert(table).values(values)).inserted_primary_key
+    assert key is not None  # every table here has one
+    return int(key[0])
+
+
+def pairs(connection: sa.Connection, query: sa.Select[Any]) -> dict[Any, Any]:
+    """Return the rows of a query over two columns, the first as keys."""
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _create_private(path: Path) -> None:
+    """Make the file before SQLite does, readable by its owner alone; SQLite's -wal follows suit."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(str(path), error.strerror or str(error)) from error
+
+
+def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 -- a DBAPI connection
+    connection.isolation_level = None  # the driver would begin DEFERRED by itself
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("feeds_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _advice(reason: str) -> str:
+    """Add the way out to what the database says."""
+    if "malformed" in reason or "not a database" in reason:
+        return f"{reason}; the file is damaged: put a backup in its place"
+    if "locked" in reason:
+        return f"{reason}; another process writes for more than {_BUSY_MS // 1000} s"
+    if "full" in reason:
+        return f"{reason}; make room on the disk and run again: nothing committed is lost"
+    return reason

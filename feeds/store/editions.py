@@ -1,0 +1,173 @@
+"""The editions on record, one a slot, and the delivery of each to each subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from feeds.model import Delivery, DeliveryState, EntryId
+from feeds.store.database import Database, insert, pairs
+from feeds.store.schema import deliveries, editions, entries, received
+
+OPEN, COMPOSED, SKIPPED = "open", "composed", "skipped"
+"""States of a slot: composed while nobody subscribed, composed, or passed over with nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    """A slot on record. `content` is the frozen edition, None when the slot was skipped.
+
+    `through` is the seq of the last entry considered, so that the next edition starts after it.
+    """
+
+    id: int
+    name: str
+    slot: str
+    fires: datetime
+    state: str
+    through: int
+    decided: datetime
+    content: str | None
+
+
+class Editions:
+    """Records editions and deliveries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self, name: str | None = None, *, composed: bool = False) -> list[Slotted]:
+        """Return slots, the latest first, of one name or all; `composed` leaves out the skipped."""
+        query = sa.select(editions).order_by(editions.c.fires.desc(), editions.c.name)
+        if name is not None:
+            query = query.where(editions.c.name == name)
+        if composed:
+            query = query.where(editions.c.state != SKIPPED)
+        with self._database.read() as connection:
+            return [Slotted(**row) for row in connection.execute(query).mappings()]
+
+    def last(self, name: str, *, composed: bool = False) -> Slotted | None:
+        """Return the latest slot of a name, None when there is none."""
+        return next(iter(self.newest(name, composed=composed)), None)
+
+    def record(self, slot: Slotted, message_ids: Mapping[int, str]) -> None:
+        """Decide a slot, with its deliveries by subscriber; harmless when it is decided already."""
+        values = {
+            "name": slot.name,
+            "slot": slot.slot,
+            "fires": slot.fires,
+            "state": slot.state,
+            "through": slot.through,
+            "decided": slot.decided,
+            "content": slot.content,
+        }
+        there = sa.select(editions.c.id).where(
+            editions.c.name == slot.name, editions.c.slot == slot.slot
+        )
+        with self._database.write() as connection:
+            if connection.scalar(there) is None:
+                number = insert(connection, editions, values)
+                _queue(connection, number, message_ids, slot.decided)
+
+    def join(self, edition: int, message_ids: Mapping[int, str], now: datetime) -> None:
+        """Queue deliveries of an open edition for subscribers who have none of it yet."""
+        query = sa.select(deliveries.c.subscriber).where(deliveries.c.edition == edition)
+        with self._database.write() as connection:
+            there = set(connection.scalars(query))
+            fresh = {who: mid for who, mid in message_ids.items() if who not in there}
+            _queue(connection, edition, fresh, now)
+
+    def deliveries(self, edition: int, *states: DeliveryState) -> list[Delivery]:
+        """Return the deliveries of an edition in these states (all when none is named), by id."""
+        query = (
+            sa.select(deliveries, editions.c.name, editions.c.slot)
+            .join(editions)
+            .where(deliveries.c.edition == edition)
+            .order_by(deliveries.c.id)
+        )
+        if states:
+            query = query.where(deliveries.c.state.in_(states))
+        with self._database.read() as connection:
+            return [
+                Delivery(
+                    row["id"],
+                    row["name"],
+                    row["slot"],
+                    row["subscriber"],
+                    DeliveryState(row["state"]),
+                    row["message_id"],
+                )
+                for row in connection.execute(query).mappings()
+            ]
+
+    def settle(
+        self,
+        delivery: Delivery,
+        state: DeliveryState,
+        now: datetime,
+        *,
+        carried: Iterable[EntryId] = (),
+        error: str | None = None,
+    ) -> None:
+        """Record where a delivery stands, and the entries that it carried to its subscriber."""
+        values = {"state": state, "at": now, "error": error, "tries": deliveries.c.tries + 1}
+        update = sa.update(deliveries).where(deliveries.c.id == delivery.id).values(values)
+        seqs = sa.select(entries.c.seq).where(entries.c.id.in_(list(carried)))
+        with self._database.write() as connection:
+            connection.execute(update)
+            had = sa.select(received.c.entry).where(received.c.subscriber == delivery.subscriber)
+            fresh = set(connection.scalars(seqs)) - set(connection.scalars(had))
+            rows = [
+                {"subscriber": delivery.subscriber, "entry": seq, "delivery": delivery.id}
+                for seq in sorted(fresh)
+            ]
+            if rows:
+                connection.execute(sa.insert(received), rows)
+
+    def received(self, subscriber: int, among: Sequence[EntryId], but: int) -> set[EntryId]:
+        """Return which of these entries a subscriber was sent by another delivery than `but`."""
+        query = (
+            sa.select(entries.c.id)
+            .join(received, received.c.entry == entries.c.seq)
+            .where(
+                received.c.subscriber == subscriber,
+                received.c.delivery != but,
+                entries.c.id.in_(list(among)),
+            )
+        )
+        with self._database.read() as connection:
+            return {EntryId(found) for found in connection.scalars(query)}
+
+    def count(self) -> dict[str, int]:
+        """Return how many slots are on record by state."""
+        query = sa.select(editions.c.state, sa.func.count()).group_by(editions.c.state)
+        with self._database.read() as connection:
+            return pairs(connection, query)
+
+    def count_deliveries(self) -> dict[str, int]:
+        """Return how many deliveries are in each state, the empty ones included."""
+        query = sa.select(deliveries.c.state, sa.func.count()).group_by(deliveries.c.state)
+        with self._database.read() as connection:
+            found: dict[str, int] = pairs(connection, query)
+        return {state.value: found.get(state.value, 0) for state in DeliveryState}
+
+
+def _queue(
+    connection: sa.Connection, edition: int, message_ids: Mapping[int, str], now: datetime
+) -> None:
+    rows = [
+        {
+            "edition": edition,
+            "subscriber": subscriber,
+            "state": DeliveryState.QUEUED,
+            "message_id": message_id,
+            "tries": 0,
+            "at": now,
+        }
+        for subscriber, message_id in sorted(message_ids.items())
+    ]
+    if rows:
+        connection.execute(sa.insert(deliveries), rows)

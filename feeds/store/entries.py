@@ -1,0 +1,300 @@
+"""The entries on record: how captures are matched and merged, and how entries are found again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from feeds.errors import NotFoundError
+from feeds.model import Article, Classification, Digest, Entry, EntryId
+from feeds.store import identity, rows
+from feeds.store.database import Database, insert, pairs
+from feeds.store.schema import changes, classifications, entries, placements
+
+_OWN, _ALSO, _LEFT = "own", "also", "left"
+_CROWD = timedelta(seconds=100)  # how far an entry gives way to others that share its moment
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """An article with what was found out about it: its topics, its channel and those it shows on too."""
+
+    article: Article
+    classification: Classification
+    channel: str
+    also: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all filings of one digest share. `all_channel` lists every entry; `archive` never mails."""
+
+    digest: Digest
+    digest_id: int
+    publisher: str | None
+    authority: str
+    all_channel: str
+    archive: bool
+
+
+class Entries:
+    """Finds entries. Whatever returns several gives them in a stated order."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, key: str) -> Entry:
+        """Return the entry with this id, or with the only id that begins so.
+
+        Raises:
+            NotFoundError: no id begins so, or several do.
+        """
+        literal = key.lower().replace("\\", "").replace("%", "").replace("_", "")
+        query = rows.ENTRIES.where(entries.c.id.startswith(literal)).order_by(entries.c.id).limit(3)
+        with self._database.read() as connection:
+            found = rows.load(connection, query) if literal else []
+        if len(found) == 1 or (found and found[0].id == literal):
+            return found[0]
+        raise NotFoundError("entry", key, [entry.id for entry in found])
+
+    def newest(self, limit: int | None = None, channel: str | None = None) -> Iterator[Entry]:
+        """Yield entries newest first by best date, at most `limit`, of one channel or of all."""
+        order = (entries.c.best_date.desc(), entries.c.position, entries.c.id)
+        query = rows.ENTRIES.order_by(*order)
+        if channel is not None:
+            query = query.where(entries.c.channel == channel)
+        if limit is not None:
+            query = query.limit(limit)
+        yield from self._stream(query)
+
+    def changed(self, after: int) -> Iterator[Entry]:
+        """Yield the entries whose page changed after this point of the record, in order of seq."""
+        yield from self._stream(
+            rows.ENTRIES.where(entries.c.changed > after).order_by(entries.c.seq)
+        )
+
+    def arrived(self, after: int) -> list[Entry]:
+        """Return the entries that came after seq `after` and may be mailed, in order of seq."""
+        query = rows.ENTRIES.where(entries.c.seq > after, entries.c.archive == sa.false())
+        with self._database.read() as connection:
+            return rows.load(connection, query.order_by(entries.c.seq))
+
+    def last_change(self, channel: str | None = None) -> int:
+        """Return the latest change of the record, or of one channel; 0 when nothing ever changed."""
+        query = sa.select(sa.func.max(changes.c.seq))
+        if channel is not None:
+            query = sa.select(sa.func.max(placements.c.change)).where(
+                placements.c.channel == channel
+            )
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
+
+    def window(self, channel: str, limit: int, days: timedelta | None) -> list[Entry]:
+        """Return what a channel's feed holds: the entries that entered or changed last, latest first.
+
+        At most `limit`; more when `days` is given and more came within it of the newest arrival.
+        """
+        held = (placements.c.channel == channel, placements.c.role == _OWN)
+        joined = rows.ENTRIES.join(placements, placements.c.entry == entries.c.seq).where(*held)
+        with self._database.read() as connection:
+            if days is not None:
+                arrivals = sa.select(entries.c.first_seen).join(placements).where(*held)
+                newest = connection.scalar(arrivals.order_by(placements.c.change.desc()).limit(1))
+                if newest is not None:
+                    recent = arrivals.where(entries.c.first_seen >= newest - days).subquery()
+                    came = connection.scalar(sa.select(sa.func.count()).select_from(recent))
+                    limit = max(limit, came or 0)
+            return rows.load(connection, joined.order_by(placements.c.change.desc()).limit(limit))
+
+    def also(self, channel: str, limit: int) -> list[Entry]:
+        """Return the entries that have this channel under a secondary topic, latest first."""
+        joined = rows.ENTRIES.join(placements, placements.c.entry == entries.c.seq)
+        query = joined.where(placements.c.channel == channel, placements.c.role == _ALSO)
+        with self._database.read() as connection:
+            return rows.load(connection, query.order_by(placements.c.change.desc()).limit(limit))
+
+    def count(self) -> dict[str, int]:
+        """Return how many entries each channel holds; channels without any are left out."""
+        query = sa.select(entries.c.channel, sa.func.count()).group_by(entries.c.channel)
+        with self._database.read() as connection:
+            return pairs(connection, query)
+
+    def _stream(self, query: sa.Select[Any]) -> Iterator[Entry]:
+        """Yield the entries of a query, a page at a time, all from one state of the record."""
+        with self._database.read() as connection:
+            yield from rows.stream(connection, query)
+
+
+def file_all(connection: sa.Connection, desk: Desk, filings: Sequence[Filing]) -> Counter[str]:
+    """Record the articles of one digest; return how many were `new`, `updated` and `unchanged`.
+
+    An article that matches an entry makes it better, or changes nothing.
+    """
+    shared = Counter(_base(filing.article, desk) for filing in filings)
+    done: Counter[str] = Counter()
+    for position, filing in enumerate(filings):
+        moment = _base(filing.article, desk)
+        if shared[moment] > 1:
+            moment -= timedelta(seconds=position)
+        capture = identity.Capture(filing.article, desk.publisher)
+        known = _match(connection, capture)
+        if known is None:
+            _insert(connection, desk, filing, position, moment)
+            done["new"] += 1
+        else:
+            done[_improve(connection, desk, filing, known, position)] += 1
+    return done
+
+
+def _base(article: Article, desk: Desk) -> datetime:
+    """Return where an entry's `updated` starts: as published, never in the future, else as received."""
+    received = desk.digest.received.replace(microsecond=0)
+    return min(article.published or received, received)
+
+
+def _match(connection: sa.Connection, capture: identity.Capture) -> sa.RowMapping | None:
+    """Return the row of the entry that a capture belongs to; the earliest when several would do."""
+    folded = rows.article_columns(capture.article)["folded_title"]
+    query = sa.select(entries).where(entries.c.folded_title == folded).order_by(entries.c.seq)
+    for row in connection.execute(query).mappings():
+        if identity.same(identity.Capture(rows.article(row), row["publisher"]), capture):
+            return row
+    return None
+
+
+def _insert(
+    connection: sa.Connection, desk: Desk, filing: Filing, position: int, updated: datetime
+) -> None:
+    received = desk.digest.received
+    entry_id = _mint(connection, identity.Capture(filing.article, desk.publisher))
+    values = rows.article_columns(filing.article) | {
+        "id": entry_id,
+        "uri": f"tag:{desk.authority}:{entry_id}",
+        "digest": desk.digest_id,
+        "position": position,
+        "publisher": desk.publisher,
+        "views_at": received if filing.article.views is not None else None,
+        "channel": filing.channel,
+        "uncertain": filing.classification.uncertain,
+        "first_seen": received,
+        "updated": _free(connection, updated),
+        "best_date": filing.article.published or received,
+        "changed": 0,
+        "archive": desk.archive,
+    }
+    seq = insert(connection, entries, values)
+    change = _change(connection, seq, "new", received)
+    _classify(connection, seq, filing.classification, received)
+    _place(connection, seq, change, filing, desk.all_channel)
+
+
+def _mint(connection: sa.Connection, capture: identity.Capture) -> EntryId:
+    attempt = 0
+    while True:
+        minted = identity.mint(capture, attempt)
+        if connection.scalar(sa.select(entries.c.seq).where(entries.c.id == minted)) is None:
+            return minted
+        attempt += 1
+
+
+def _improve(
+    connection: sa.Connection,
+    desk: Desk,
+    filing: Filing,
+    known: sa.RowMapping,
+    position: int,
+) -> str:
+    """Merge a capture into the entry it belongs to; return `updated` or `unchanged`."""
+    before, received = rows.article(known), desk.digest.received
+    after, text_changed = identity.merge(before, filing.article)
+    publisher = known["publisher"] or desk.publisher
+    if (after, publisher) == (before, known["publisher"]):
+        return "unchanged"
+    seq = known["seq"]
+    values = rows.article_columns(after) | {
+        "publisher": publisher,
+        "best_date": after.published or known["first_seen"],
+        "views_at": received if after.views != before.views else known["views_at"],
+    }
+    only_views = rows.article_columns(before) | {"views": after.views} == rows.article_columns(
+        after
+    )
+    if text_changed:
+        moment = received.replace(microsecond=0) - timedelta(seconds=position)
+        values["updated"] = _free(connection, max(moment, known["updated"] + timedelta(seconds=1)))
+    connection.execute(sa.update(entries).where(entries.c.seq == seq).values(values))
+    if only_views and publisher == known["publisher"]:
+        _change(connection, seq, "views", received)
+        return "updated"
+    change = _change(connection, seq, "updated", received)
+    if text_changed and not _by_human(connection, seq):
+        _classify(connection, seq, filing.classification, received)
+        moved = {"channel": filing.channel, "uncertain": filing.classification.uncertain}
+        connection.execute(sa.update(entries).where(entries.c.seq == seq).values(moved))
+        _place(connection, seq, change, filing, desk.all_channel)
+    else:
+        bring_up = sa.update(placements).where(
+            placements.c.entry == seq, placements.c.role != _LEFT
+        )
+        connection.execute(bring_up.values(change=change))
+    return "updated"
+
+
+def _free(connection: sa.Connection, moment: datetime) -> datetime:
+    """Return the latest second, at or before `moment`, that no entry has as `updated`.
+
+    Readers sort by it, and the W3C validator warns of entries that share one (DuplicateUpdated). In a
+    crowd of more than 100 the moment is shared after all.
+    """
+    crowd = sa.select(entries.c.updated).where(entries.c.updated.between(moment - _CROWD, moment))
+    taken = set(connection.scalars(crowd))
+    steps = range(int(_CROWD.total_seconds()) + 1)
+    free = (moment - timedelta(seconds=step) for step in steps)
+    return next((second for second in free if second not in taken), moment)
+
+
+def _change(connection: sa.Connection, seq: int, kind: str, at: datetime) -> int:
+    """Append a change and mark the entry's page with it; return its number."""
+    number = insert(connection, changes, {"entry": seq, "kind": kind, "at": at})
+    connection.execute(sa.update(entries).where(entries.c.seq == seq).values(changed=number))
+    return number
+
+
+def _by_human(connection: sa.Connection, seq: int) -> bool:
+    table = classifications.c
+    query = sa.select(table.id).where(
+        table.entry == seq, table.current == sa.true(), table.by == "human"
+    )
+    return connection.scalar(query.limit(1)) is not None
+
+
+def _classify(
+    connection: sa.Connection, seq: int, classification: Classification, at: datetime
+) -> None:
+    """Append the topics of an entry; what was said before is current no more."""
+    table = classifications.c
+    old = sa.update(classifications).where(table.entry == seq, table.current == sa.true())
+    connection.execute(old.values(current=False))
+    if found := rows.topic_rows(seq, classification.topics, classification.model, at):
+        connection.execute(sa.insert(classifications), found)
+
+
+def _place(
+    connection: sa.Connection, seq: int, change: int, filing: Filing, all_channel: str
+) -> None:
+    """Put an entry on its channels; one that it leaves keeps a trace, so that its feed is made anew."""
+    roles = dict.fromkeys(filing.also, _ALSO) | {filing.channel: _OWN, all_channel: _OWN}
+    query = sa.select(placements.c.channel).where(placements.c.entry == seq)
+    before = set(connection.scalars(query))
+    roles |= dict.fromkeys(before - roles.keys(), _LEFT)
+    connection.execute(sa.delete(placements).where(placements.c.entry == seq))
+    placed = [
+        {"channel": slug, "entry": seq, "role": role, "change": change}
+        for slug, role in roles.items()
+    ]
+    connection.execute(sa.insert(placements), placed)

@@ -1,0 +1,256 @@
+"""The tables of the record, after SQLAlchemy Core, for SQLite and PostgreSQL.
+
+A change of a table goes together with a migration below `migrations/versions` and its name at the end
+of `REVISIONS`; a test compares the two. Moments are UTC. An index is named for what it serves.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+REVISIONS = ("0001",)
+"""Every released shape of the record, the newest last."""
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A UTC datetime. SQLite keeps no zone, so it is taken off on the way in and put back after."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Turn any aware datetime into UTC; a naive one is refused."""
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            raise ValueError("the record holds aware datetimes only")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Return UTC."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+"""What the record knows of itself: the authority of its ids."""
+
+digests = sa.Table(
+    "digests",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("sha256", sa.Text, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("first_seen", Moment, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("format", sa.Text),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("scores", sa.JSON, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("detail", sa.Text),
+    sa.Column("formats", sa.Text, nullable=False),
+    sa.Index("ix_digests_outcome", "outcome"),
+)
+"""Every content ever read. `formats` is the version of the readers: a quarantined content is read
+again when it changes. A file that can't be opened has no hash, and one row a name."""
+
+sightings = sa.Table(
+    "sightings",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("look", sa.Text, nullable=False),
+    sa.Column("digest", sa.ForeignKey("digests.id"), nullable=False),
+    sa.Column("seen", Moment, nullable=False),
+)
+"""Each name in seeds/ as it looked when it was last read: an equal look is not opened again."""
+
+entries = sa.Table(
+    "entries",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("uri", sa.Text, nullable=False, unique=True),
+    sa.Column("digest", sa.ForeignKey("digests.id"), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("publisher", sa.Text),
+    sa.Column("folded_title", sa.Text, nullable=False, index=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("paragraphs", sa.JSON, nullable=False),
+    sa.Column("published", Moment),
+    sa.Column("precision", sa.Text),
+    sa.Column("date_source", sa.Text, nullable=False),
+    sa.Column("between_from", Moment),
+    sa.Column("between_to", Moment),
+    sa.Column("views", sa.BigInteger),
+    sa.Column("views_at", Moment),
+    sa.Column("photo_credit", sa.Text),
+    sa.Column("source", sa.Text),
+    sa.Column("dateline", sa.Text),
+    sa.Column("author", sa.Text),
+    sa.Column("url", sa.Text),
+    sa.Column("lang", sa.Text),
+    sa.Column("truncated", sa.Boolean, nullable=False),
+    sa.Column("line", sa.Integer, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("uncertain", sa.Boolean, nullable=False),
+    sa.Column("first_seen", Moment, nullable=False),
+    sa.Column("updated", Moment, nullable=False, index=True),
+    sa.Column("best_date", Moment, nullable=False, index=True),
+    sa.Column("changed", sa.Integer, nullable=False, index=True),
+    sa.Column("archive", sa.Boolean, nullable=False),
+    sa.Index("ix_entries_channel", "channel", "best_date"),
+    sqlite_autoincrement=True,
+)
+"""The entries, in the order in which they came. `changed` is the last change of the entry's page;
+`archive` marks what was recorded to be published but never mailed."""
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("entry", sa.ForeignKey("entries.seq"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""The record sequence: one row whenever an entry is `new`, `updated`, or had its `views` counted."""
+
+classifications = sa.Table(
+    "classifications",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("entry", sa.ForeignKey("entries.seq"), nullable=False),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("rank", sa.Integer, nullable=False),
+    sa.Column("probability", sa.Float, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("current", sa.Boolean, nullable=False),
+    sa.Index("ix_classifications_entry", "entry", "current"),
+)
+"""Append only: what was said of an entry's topics, by whom. Rank 0 is the primary topic."""
+
+placements = sa.Table(
+    "placements",
+    metadata,
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("entry", sa.ForeignKey("entries.seq"), primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("change", sa.Integer, nullable=False),
+    sa.Index("ix_placements_window", "channel", "change"),
+    sa.Index("ix_placements_entry", "entry"),
+)
+"""Which entries a channel holds, by the change that last brought them up: `own` in its feed, `also`
+on its page alone (a secondary topic), `left` after a move."""
+
+channels = sa.Table(
+    "channels",
+    metadata,
+    sa.Column("slug", sa.Text, primary_key=True),
+    sa.Column("since", Moment, nullable=False),
+)
+"""When each channel came onto the record."""
+
+targets = sa.Table(
+    "targets",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("change", sa.Integer, nullable=False),
+)
+"""What each target of publishing (a channel's slug, or `site`) was last made from."""
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, nullable=False, index=True),
+)
+"""The files below out/ that are ours."""
+
+editions = sa.Table(
+    "editions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("slot", sa.Text, nullable=False),
+    sa.Column("fires", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("through", sa.Integer, nullable=False),
+    sa.Column("decided", Moment, nullable=False),
+    sa.Column("content", sa.Text),
+    sa.UniqueConstraint("name", "slot"),
+)
+"""One row a slot: `open` (composed while nobody subscribed), `composed`, or `skipped`. `through` is
+the last entry considered; `content` is the frozen edition."""
+
+subscribers = sa.Table(
+    "subscribers",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("email", sa.Text, nullable=False, unique=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("channels", sa.JSON, nullable=False),
+    sa.Column("editions", sa.JSON, nullable=False),
+    sa.Column("languages", sa.JSON, nullable=False),
+    sa.Column("token_version", sa.Integer, nullable=False),
+    sa.Column("joined", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Who receives letters. An id is never used again: letters and tokens are derived from it."""
+
+consents = sa.Table(
+    "consents",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("subscriber", sa.Integer, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+"""Append only: how each subscription began and ended, without the address."""
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("edition", sa.ForeignKey("editions.id"), nullable=False),
+    sa.Column("subscriber", sa.ForeignKey("subscribers.id"), nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False, unique=True),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("edition", "subscriber"),
+    sa.Index("ix_deliveries_state", "state"),
+)
+"""Edition x subscriber, once."""
+
+received = sa.Table(
+    "received",
+    metadata,
+    sa.Column("subscriber", sa.ForeignKey("subscribers.id"), primary_key=True),
+    sa.Column("entry", sa.ForeignKey("entries.seq"), primary_key=True),
+    sa.Column("delivery", sa.ForeignKey("deliveries.id"), nullable=False),
+)
+"""Which entries a subscriber was sent, over all editions: none goes out twice."""
