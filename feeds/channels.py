@@ -55,10 +55,11 @@ def place(topics: Sequence[TopicShare], channels: Sequence[Channel]) -> str:
     return GENERAL.slug
 
 
-def secondary(entry: Entry, channels: Sequence[Channel]) -> tuple[str, ...]:
-    """Return the slugs of the channels of an entry's secondary topics, without its own."""
-    slugs = (place((share,), channels) for share in entry.topics[1:])
-    return tuple(dict.fromkeys(slug for slug in slugs if slug != entry.channel))
+def secondary(topics: Sequence[TopicShare], channels: Sequence[Channel]) -> tuple[str, ...]:
+    """Return the slugs of the channels of the secondary topics, in their order, without its own."""
+    slugs = (place((share,), channels) for share in topics[1:])
+    own = place(topics, channels)
+    return tuple(dict.fromkeys(slug for slug in slugs if slug not in {own, GENERAL.slug}))
 
 
 def reading_order(entry: Entry) -> tuple[float, int, str]:

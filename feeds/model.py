@@ -302,7 +302,8 @@ class Brief:
 
     `channel` is the entry's own channel, or the first secondary one that the edition takes when it
     doesn't take that; `also` holds the slugs of the further channels of its topics, likewise.
-    `credit` names the source and `date` is for people ("1 January 2026").
+    `credit` names the source and `date` is for people ("1 January 2026"). `dated` says that the digest
+    gave the date.
     """
 
     entry: EntryId
@@ -315,6 +316,7 @@ class Brief:
     lang: str | None = None
     also: tuple[str, ...] = ()
     uncertain: bool = False
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +368,7 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A channel in a letter: its briefs, newest first, and how many more the web copy holds."""
+    """A channel in a letter: its briefs, in the edition's order, and how many more are on the web."""
 
     slug: str
     title: str

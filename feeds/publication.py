@@ -81,7 +81,7 @@ class Credit:
 
 
 def credit(publication: Publication, entry: Entry) -> Credit:
-    """Return the source line of an entry: agency, publisher, else the digest; and its date.
+    """Return the source line of an entry: agency and publisher, else the digest's name; and its date.
 
     The address is the article's own, else the publisher's search for the title, else its home. None
     is ever made up.
@@ -94,14 +94,17 @@ def credit(publication: Publication, entry: Entry) -> Credit:
         if source.search:
             title = urllib.parse.quote(entry.article.title, safe="")
             address = source.search.replace("{title}", title)
-    return Credit(", ".join(names) or f"digest {entry.digest}", dated(publication, entry), address)
+    date = publication.day(entry.best_date)
+    if entry.published is None:
+        date = f"received {date}"
+    return Credit(", ".join(names) or entry.digest, date, address)
 
 
 def dated(publication: Publication, entry: Entry) -> str:
     """Return an entry's date for people: `1 January 2026`, else `Undated; received 2 May 2026`."""
     if entry.published is not None:
         return publication.day(entry.published)
-    return f"undated; received {publication.day(entry.first_seen)}"
+    return f"Undated; received {publication.day(entry.first_seen)}"
 
 
 def render(publication: Publication, template: str, context: Mapping[str, object]) -> str:

@@ -19,9 +19,9 @@ from feeds.errors import StoreError
 
 _BUSY_MS = 10_000
 _PRAGMAS = (
+    f"busy_timeout={_BUSY_MS}",  # first: the next one may have to wait
     "journal_mode=WAL",
     "synchronous=FULL",
-    f"busy_timeout={_BUSY_MS}",
     "foreign_keys=ON",
     "trusted_schema=OFF",
     f"journal_size_limit={64 << 20}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,6 +15,9 @@ from feeds.store.schema import deliveries, editions, entries, received
 
 OPEN, COMPOSED, SKIPPED = "open", "composed", "skipped"
 """States of a slot: composed while nobody subscribed, composed, or passed over with nothing new."""
+
+WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+"""States of a delivery that is still to be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,40 @@ class Editions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def newest(self, name: str | None = None, *, composed: bool = False) -> list[Slotted]:
+    def newest(
+        self, name: str | None = None, *, composed: bool = False, limit: int | None = None
+    ) -> list[Slotted]:
         """Return slots, the latest first, of one name or all; `composed` leaves out the skipped."""
         query = sa.select(editions).order_by(editions.c.fires.desc(), editions.c.name)
         if name is not None:
             query = query.where(editions.c.name == name)
         if composed:
             query = query.where(editions.c.state != SKIPPED)
-        with self._database.read() as connection:
-            return [Slotted(**row) for row in connection.execute(query).mappings()]
+        return self._load(query.limit(limit))
 
     def last(self, name: str, *, composed: bool = False) -> Slotted | None:
         """Return the latest slot of a name, None when there is none."""
-        return next(iter(self.newest(name, composed=composed)), None)
+        return next(iter(self.newest(name, composed=composed, limit=1)), None)
+
+    def composed_after(self, number: int) -> list[Slotted]:
+        """Return the editions with a higher id, in its order."""
+        query = sa.select(editions).where(editions.c.id > number, editions.c.state != SKIPPED)
+        return self._load(query.order_by(editions.c.id))
+
+    def unsent(self) -> list[Slotted]:
+        """Return the editions with deliveries that wait to be made, the oldest first."""
+        waiting = sa.select(deliveries.c.edition).where(deliveries.c.state.in_(WAITING))
+        query = sa.select(editions).where(editions.c.id.in_(waiting))
+        return self._load(query.order_by(editions.c.fires, editions.c.name))
+
+    def find(self, slot: str) -> list[Slotted]:
+        """Return the editions of a slot, of every name, by name."""
+        query = sa.select(editions).where(editions.c.slot == slot, editions.c.state != SKIPPED)
+        return self._load(query.order_by(editions.c.name))
+
+    def _load(self, query: sa.Select[Any]) -> list[Slotted]:
+        with self._database.read() as connection:
+            return [Slotted(**row) for row in connection.execute(query).mappings()]
 
     def record(self, slot: Slotted, message_ids: Mapping[int, str]) -> None:
         """Decide a slot, with its deliveries by subscriber; harmless when it is decided already."""

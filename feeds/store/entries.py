@@ -78,9 +78,16 @@ class Entries:
             rows.ENTRIES.where(entries.c.changed > after).order_by(entries.c.seq)
         )
 
-    def arrived(self, after: int) -> list[Entry]:
-        """Return the entries that came after seq `after` and may be mailed, in order of seq."""
-        query = rows.ENTRIES.where(entries.c.seq > after, entries.c.archive == sa.false())
+    def last_seq(self) -> int:
+        """Return the seq of the entry that came last; 0 when there is none."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(sa.func.max(entries.c.seq))) or 0
+
+    def arrived(self, after: int, through: int) -> list[Entry]:
+        """Return the entries after seq `after` through `through` that may be mailed, in order of seq."""
+        query = rows.ENTRIES.where(
+            entries.c.seq > after, entries.c.seq <= through, entries.c.archive == sa.false()
+        )
         with self._database.read() as connection:
             return rows.load(connection, query.order_by(entries.c.seq))
 

@@ -200,6 +200,7 @@ editions = sa.Table(
     sa.Column("decided", Moment, nullable=False),
     sa.Column("content", sa.Text),
     sa.UniqueConstraint("name", "slot"),
+    sa.Index("ix_editions_fires", "fires"),
 )
 """One row a slot: `open` (composed while nobody subscribed), `composed`, or `skipped`. `through` is
 the last entry considered; `content` is the frozen edition."""

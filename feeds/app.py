@@ -1,0 +1,229 @@
+"""Opens what a command works with: the record, the publication, the one clock, the lock. I/O.
+
+In: settings and the environment. Out: an `App`, which is handed to the corridor. Package data counts
+as code and is read here; so are the two files of the state folder beside the record.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import ipaddress
+import os
+import secrets
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feeds import __version__, channels
+from feeds.config import Settings
+from feeds.errors import ConfigError, LockError, StoreError
+from feeds.publication import Publication
+from feeds.store import Store
+
+if TYPE_CHECKING:
+    from feeds.topics import Model
+
+_SECRET_BYTES = 32  # as many as SHA-256 gives, RFC 2104 section 3
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the corridor works with. `authority` begins every new id; `now` reads the clock, UTC."""
+
+    settings: Settings
+    store: Store
+    publication: Publication
+    authority: str
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+
+    @property
+    def out(self) -> Path:
+        """The folder of what is published."""
+        return self.settings.out_folder
+
+    @property
+    def outbox(self) -> Path:
+        """The folder of letters that were written as files."""
+        return self.settings.state_folder / "outbox"
+
+
+@contextmanager
+def open_app(settings: Settings, environ: Mapping[str, str]) -> Iterator[App]:
+    """Open the record (made when there is none) and build the publication.
+
+    Raises:
+        StoreError: the state folder or the record can't be opened.
+        ConfigError: `FEEDS_NOW` is no moment.
+    """
+    now = clock(environ)
+    _private_folder(settings.state_folder)
+    with Store(settings.state_folder / "feeds.db") as store:
+        authority = settings.publication.id_authority or store.authority(
+            _authority(settings.publication.base_url, now())
+        )
+        yield App(settings, store, publication(settings), authority, environ, now)
+
+
+def publication(settings: Settings) -> Publication:
+    """Return the publication as its readers know it."""
+    about = settings.publication
+    return Publication(
+        title=about.title,
+        description=about.description,
+        language=about.language,
+        timezone=about.timezone,
+        author=about.author,
+        base_url=about.base_url,
+        templates=(str(_templates()),),
+        channels=channels.DEFAULTS,
+        sources=settings.sources,
+    )
+
+
+def clock(environ: Mapping[str, str]) -> Callable[[], datetime]:
+    """Return the clock: the system's in UTC, or `FEEDS_NOW` (RFC 3339) standing still.
+
+    Raises:
+        ConfigError: `FEEDS_NOW` is no moment with a zone.
+    """
+    fixed = environ.get("FEEDS_NOW")
+    if fixed is None:
+        return lambda: datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(fixed)
+    except ValueError as error:
+        raise ConfigError("now", "FEEDS_NOW", f"no RFC 3339 moment: {fixed!r}") from error
+    if moment.utcoffset() is None:
+        raise ConfigError("now", "FEEDS_NOW", f"{fixed!r} has no zone; add Z or an offset")
+    moment = moment.astimezone(UTC)
+    return lambda: moment
+
+
+@contextmanager
+def lock(settings: Settings, command: str) -> Iterator[None]:
+    """Hold the state folder for a command that changes `out/` or sends.
+
+    Raises:
+        LockError: another process holds it; at once, without waiting.
+    """
+    _private_folder(settings.state_folder)
+    path = settings.state_folder / "lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(str(path), error.strerror or str(error)) from error
+    with open(descriptor, "r+", encoding="utf-8") as file:  # noqa: PTH123 -- a descriptor
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = file.read().strip() or "another process"
+            raise LockError(str(settings.state_folder), holder) from error
+        file.truncate()
+        file.write(f"feeds {command} (process {os.getpid()})\n")
+        file.flush()
+        yield
+        file.seek(0)
+        file.truncate()
+
+
+def sender(app: App) -> str:
+    """Return the mailbox that letters come from: configured, else `newsletter` at the public host."""
+    if app.settings.mail.sender:
+        return app.settings.mail.sender
+    return f"newsletter@{_domain(app.publication.base_url)}"
+
+
+def mail_domain(app: App) -> str:
+    """Return the domain of the sender, in ASCII: the namespace of Message-ID and List-Id."""
+    domain = parseaddr(sender(app))[1].rpartition("@")[2]
+    try:
+        return domain.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ConfigError("mail.from", "configuration", f"no domain: {domain!r}") from error
+
+
+def secret(app: App) -> bytes:
+    """Return the key of tokens and Message-IDs: `FEEDS_SECRET`, else a file made when first needed.
+
+    Raises:
+        StoreError: the file can't be read or made.
+    """
+    if given := app.environ.get("FEEDS_SECRET"):
+        return given.encode()
+    path = app.settings.state_folder / "secret"
+    try:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            beside = path.with_suffix(".new")
+            beside.unlink(missing_ok=True)
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 -- for its mode
+                file.write(secrets.token_bytes(_SECRET_BYTES))
+                os.fsync(file.fileno())
+            beside.rename(path)
+            return path.read_bytes()
+    except OSError as error:
+        raise StoreError(str(path), error.strerror or str(error)) from error
+
+
+@cache
+def classifier() -> Model:
+    """Return the classifier over the shipped word lists and table."""
+    from feeds import topics  # noqa: PLC0415 -- numpy, 0.1 s: only when something must be classified
+
+    data = resources.files("feeds.topics")
+    lexicons = {"en": (data / "lexicon_en.txt").read_text(encoding="utf-8")}
+    return topics.load(lexicons, (data / "model.npz").read_bytes())
+
+
+def look(app: App) -> str:
+    """Return what every document depends on besides the record, as 32 hexadecimal digits.
+
+    Version, publication, what a feed holds, authority and templates: when it changes, all is made anew.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (__version__, app.publication, app.settings.feeds, app.authority):
+        digest.update(repr(part).encode())
+    for path in sorted(_templates().iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _templates() -> Path:
+    """Return the shipped templates: inside the package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "templates"
+    return inside if inside.is_dir() else inside.parent.parent / "templates"
+
+
+def _authority(base_url: str, now: datetime) -> str:
+    """Return a default authority: the host of `base_url` if it is a domain, and today (RFC 4151)."""
+    return f"{_domain(base_url)},{now:%Y-%m-%d}"
+
+
+def _domain(address: str) -> str:
+    """Return the host of an address if it is a domain name, else `localhost`."""
+    host = urllib.parse.urlsplit(address).hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host if "." in host else "localhost"
+    return "localhost"
+
+
+def _private_folder(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(str(path), f"{reason}; name another folder with --state") from error

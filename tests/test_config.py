@@ -1,0 +1,157 @@
+"""Settings: the order of places, clear errors, nothing silent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from feeds import config
+from feeds.errors import ConfigError
+
+
+def load(text: str | None = None, tmp_path: Path | None = None, **environ: str) -> config.Settings:
+    file = None
+    if text is not None:
+        assert tmp_path is not None
+        file = tmp_path / "feeds.toml"
+        file.write_text(text)
+    return config.load({}, environ, file)
+
+
+def test_everything_has_a_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = load()
+    assert (str(found.seeds_folder), str(found.out_folder)) == ("seeds", "out")
+    assert str(found.state_folder) == ".feeds"
+    assert found.publication.base_url == "http://127.0.0.1:8080/"
+    assert found.feeds.max_bytes == 1_000_000
+    assert found.seeds.max_bytes == 64 * 1024**2
+    [edition] = found.editions
+    assert (edition.name, edition.wait, edition.max_age) == (
+        "daily",
+        timedelta(hours=3),
+        timedelta(days=7),
+    )
+    assert found.origins == {}
+
+
+def test_a_flag_wins_over_a_variable_and_that_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "feeds.toml"
+    file.write_text('[publication]\ntitle = "File"\nauthor = "File"\n')
+    environ = {"FEEDS_PUBLICATION_TITLE": "Variable", "FEEDS_OUT": "/variable", "FEEDS_SEEDS": "/v"}
+    found = config.load({"out": "/flag", "seeds": None}, environ, file)
+    assert (found.publication.title, found.publication.author) == ("Variable", "File")
+    assert (str(found.out_folder), str(found.seeds_folder)) == ("/flag", "/v")
+    assert found.origins["publication.title"] == "FEEDS_PUBLICATION_TITLE"
+    assert found.origins["publication.author"] == str(file)
+    assert found.origins["out"] == "--out"
+
+
+def test_an_empty_file_and_none_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load("", tmp_path) == load()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[publication]\ntitel = 'x'", r"publication\.titel: no such setting; there is title"),
+        ("[publicatoin]", r"publicatoin: no such setting; there is publication"),
+        ("[feeds]\nentries = 0", r"feeds\.entries: expected a whole number from 1; found 0"),
+        ("[feeds]\nentries = true", r"expected a whole number"),
+        ("[feeds]\nmax_bytes = '1 pound'", r'expected a size, as "500 kB"'),
+        ("[feeds]\ndays = '7 weeks'", r"expected a duration"),
+        ("[feeds]\ncontent = 'some'", r"expected 'full' or 'summary'"),
+        ("[publication]\ntimezone = 'Mars/Olympus'", r"expected a zone of the IANA database"),
+        ("[publication]\nbase_url = 'news.example.org'", r"expected the address of out/"),
+        ("[publication]\nbase_url = 'javascript:x'", r"expected the address of out/"),
+        ("[publication]\nlanguage = 'english please'", r"expected a language tag"),
+        ("[publication]\nid_authority = 'example.org'", r"as in RFC 4151"),
+        ("[[edition]]\nname = '../x'", r"expected a short name"),
+        ("[[edition]]\ncron = '0 8 * * 1'", r"edition\.cron: "),
+        ("[[edition]]\n[[edition]]", r"two editions are named 'daily'"),
+        ("[mail]\ntransport = 'smtp'", r"mail\.transport: expected 'folder'"),
+        ("[mail]\nfrom = 'a\\r\\nBcc: b@c.org'", r"mail\.from: "),
+        ("[[source]]\nhome = 'https://example.org/'", r"each \[\[source\]\] needs a name"),
+        ("[[source]]\nname = 'X'\nhome = 'javascript:x'", r"source\.home: expected an address"),
+        ("[source]\nname = 'X'", r"source: expected a table, \[\[source\]\]"),
+        ("publication = 3", r"publication: expected a table, \[publication\]"),
+        ("[publication\n", r"not TOML: .*line 1"),
+    ],
+)
+def test_a_wrong_setting_names_the_key_the_file_and_the_way_out(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(text, tmp_path)
+    assert "feeds.toml" in str(caught.value)
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^FEEDS_FEEDS_ENTRIES: feeds\.entries: "):
+        load("", tmp_path, FEEDS_FEEDS_ENTRIES="many")
+
+
+def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        config.load({}, {}, tmp_path / "other.toml")
+
+
+def test_a_reserved_name_is_warned_about(tmp_path: Path) -> None:
+    found = load('[seeds]\nsettle = "2s"\n[backup]\nevery = "1d"\n', tmp_path)
+    assert [warning.split(": ", 1)[1] for warning in found.warnings] == [
+        "seeds.settle has no effect in this version",
+        "[backup] has no effect in this version",
+    ]
+
+
+def test_every_reserved_name_is_unknown_otherwise() -> None:
+    known = {key for key, _, _ in config.rows(config.load({}, {}, Path("/dev/null")))}
+    assert not known & config.LATER
+
+
+def test_a_base_url_ends_in_one_slash(tmp_path: Path) -> None:
+    found = load('[publication]\nbase_url = "https://example.org/news"', tmp_path)
+    assert found.publication.base_url == "https://example.org/news/"
+
+
+def test_sources_and_editions_are_read(tmp_path: Path) -> None:
+    found = load(
+        '[[source]]\nname = "Times"\nmatch = "at_*"\nindexed = true\n'
+        '[[edition]]\nname = "morning"\n[[edition]]\nname = "evening"\nmax_age = "1.5d"\n',
+        tmp_path,
+    )
+    [source] = found.sources
+    assert (source.name, source.match, source.indexed, source.content) == (
+        "Times",
+        "at_*",
+        True,
+        "full",
+    )
+    assert [edition.name for edition in found.editions] == ["morning", "evening"]
+    assert found.editions[1].max_age == timedelta(hours=36)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("1.5h", 5400), ("7 d", 604_800), ("0.5m", 30)]
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
+    assert config.duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1 MB", 10**6), ("64 MiB", 1 << 26), ("500 kB", 500_000), ("1B", 1)]
+)
+def test_a_size_is_a_number_and_a_unit(text: str, number: int) -> None:
+    assert config.size(text) == number
+
+
+def test_rows_tell_every_setting_and_where_it_was_set(tmp_path: Path) -> None:
+    rows = {key: (value, source) for key, value, source in config.rows(load("", tmp_path))}
+    assert rows["mail.from"] == (None, "default")
+    assert rows["edition[0].cron"] == ("every day at 08:00", "default")
+    assert rows["seeds"] == ("seeds", "default")
