@@ -1,0 +1,123 @@
+"""What `feeds serve` answers, as RFC 9110 has it."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from feeds.web import application
+
+ATOM = "/politics/atom.xml"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    folder = tmp_path / "out"
+    (folder / "politics").mkdir(parents=True)
+    (folder / "index.html").write_text("<p>index")
+    (folder / "politics" / "index.html").write_text("<p>politics")
+    (folder / "politics" / "atom.xml").write_text("<feed/>")
+    (folder / "politics" / ".atom.xml.1.tmp").write_text("half")
+    (tmp_path / "secret").write_text("secret")
+    return folder
+
+
+@pytest.fixture
+def client(out: Path) -> TestClient:
+    return TestClient(application(out), base_url="http://127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/politics/", "text/html; charset=utf-8"),
+        (ATOM, "application/atom+xml; charset=utf-8"),
+    ],
+)
+def test_a_document_has_its_media_type(client: TestClient, path: str, media_type: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_folder_without_its_slash_redirects_to_it(client: TestClient) -> None:
+    answer = client.get("/politics", follow_redirects=False)
+    assert answer.status_code == 301
+    assert client.get("/politics").text == "<p>politics"
+
+
+def test_the_same_bytes_are_sent_once(client: TestClient) -> None:
+    first = client.get(ATOM)
+    again = client.get(ATOM, headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'})
+    assert again.status_code == 304
+    assert again.content == b""
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["last-modified"] == first.headers["last-modified"]
+    since = {"If-Modified-Since": first.headers["last-modified"]}
+    assert client.get(ATOM, headers=since).status_code == 304
+
+
+def test_the_tag_wins_over_the_date(client: TestClient) -> None:
+    headers = {"If-None-Match": '"other"', "If-Modified-Since": formatdate(usegmt=True)}
+    assert client.get(ATOM, headers=headers).status_code == 200
+
+
+def test_new_bytes_have_a_new_tag(client: TestClient, out: Path) -> None:
+    old = client.get(ATOM).headers["etag"]
+    (out / "politics" / "atom.xml").write_text("<feed>new</feed>")
+    answer = client.get(ATOM, headers={"If-None-Match": old})
+    assert answer.status_code == 200
+    assert answer.headers["etag"] != old
+
+
+@pytest.mark.parametrize("bad", ["yesterday", "", "Thu, 99 Foo 2026 00:00:00 GMT"])
+def test_a_bad_date_is_ignored(client: TestClient, bad: str) -> None:
+    assert client.get(ATOM, headers={"If-Modified-Since": bad}).status_code == 200
+
+
+def test_head_is_get_without_a_body(client: TestClient) -> None:
+    head, get = client.head(ATOM), client.get(ATOM)
+    assert head.content == b""
+    assert {k: v for k, v in head.headers.items() if k != "date"} == dict(get.headers)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/../secret",
+        "/%2e%2e/secret",
+        "/politics/..%2f..%2fsecret",
+        "/politics/.atom.xml.1.tmp",
+        "/%00",
+    ],
+)
+def test_nothing_but_documents_is_served(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+def test_a_link_is_not_followed(client: TestClient, out: Path, tmp_path: Path) -> None:
+    (out / "link.html").symlink_to(tmp_path / "secret")
+    (out / "folder").symlink_to(tmp_path)
+    assert client.get("/link.html").status_code == 404
+    assert client.get("/folder/secret").status_code == 404
+
+
+def test_feeds_may_be_read_by_other_origins_and_pages_load_nothing_foreign(
+    client: TestClient,
+) -> None:
+    assert client.get(ATOM).headers["access-control-allow-origin"] == "*"
+    page = client.get("/")
+    assert "access-control-allow-origin" not in page.headers
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_only_reading_is_allowed(client: TestClient) -> None:
+    assert client.post(ATOM).status_code == 405
