@@ -1,0 +1,86 @@
+"""Room 10: a letter > the world, by a transport. I/O.
+
+In: a delivery and its letter. Out: the state in which the delivery ends, or a `DeliveryError`. A
+transport is anything with the one verb of `Transport`; the caller records the state, and may call
+again after a crash, so every transport is harmless when repeated as far as its medium allows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from feeds.errors import DeliveryError
+from feeds.model import Delivery, DeliveryState, Letter
+
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class Transport(Protocol):
+    """How letters leave."""
+
+    def deliver(self, delivery: Delivery, letter: Letter) -> DeliveryState:
+        """Hand over one letter and return where its delivery now stands.
+
+        Raises:
+            DeliveryError: it couldn't be handed over; `permanent` says whether to try again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The transport that keeps each letter as a file: `daily-2026-01-02T0800-7.eml`.
+
+    The name says edition, slot and the subscriber's number, never an address. Files are readable by
+    their owner alone (mode 0600, the folder 0700) and appear whole, by rename. Delivered again, the
+    same file is written again.
+    """
+
+    path: Path
+
+    def deliver(self, delivery: Delivery, letter: Letter) -> DeliveryState:
+        """Write one letter; it is on disk when this returns `written`.
+
+        Raises:
+            DeliveryError: the folder can't be written to, which may pass; or the edition's name can't
+                stand in a file name, which can't.
+        """
+        name = f"{delivery.edition}-{delivery.slot.replace(':', '')}-{delivery.subscriber}.eml"
+        if not _SAFE.fullmatch(name):
+            reason = f"edition {delivery.edition!r} can't stand in a file name"
+            raise DeliveryError(letter.recipient, None, reason, permanent=True)
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(self.path / name, letter.data)
+        except OSError as error:
+            reason = f"{self.path}: {error.strerror}"
+            raise DeliveryError(letter.recipient, None, reason, permanent=False) from error
+        return DeliveryState.WRITTEN
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a private file that is either whole or absent, also after a loss of power."""
+    # One name for each letter: what a crash left behind is written over, and never piles up.
+    temporary = path.with_name(f".{path.name}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
