@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from feeds.model import MEDIATOPICS, Channel, Entry, Feed, TopicCode, TopicShare
+from feeds.model import MEDIATOPICS, Channel, Entry, Feed, TopicCode, TopicShare, newest_first
 
 GENERAL = Channel("general", "Other news", "News that gave no evidence of a topic")
 """The channel of entries without any topic."""
@@ -62,11 +62,6 @@ def secondary(topics: Sequence[TopicShare], channels: Sequence[Channel]) -> tupl
     return tuple(dict.fromkeys(slug for slug in slugs if slug not in {own, GENERAL.slug}))
 
 
-def reading_order(entry: Entry) -> tuple[float, int, str]:
-    """Sort key within a document: newest first by best date, then place in the digest, then id."""
-    return (-entry.best_date.timestamp(), entry.position, entry.id)
-
-
 def feed(channel: Channel, recent: Iterable[Entry], since: datetime, max_bytes: int) -> Feed:
     """Return a channel's feed.
 
@@ -81,7 +76,7 @@ def feed(channel: Channel, recent: Iterable[Entry], since: datetime, max_bytes: 
         if room < 0 and taken:
             break
         taken.append(entry)
-    taken.sort(key=reading_order)
+    taken.sort(key=newest_first)
     updated = max((entry.updated for entry in taken), default=since)
     return Feed(channel, tuple(taken), updated)
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from feeds.model import Brief, Edition, Entry, EntryId, Mix, Section, Subscriber
+from feeds.model import Brief, Edition, Entry, EntryId, Mix, Section, Subscriber, newest_first
 from feeds.publication import MONTHS, Publication, credit
 from feeds.text import clean, shorten, summarise
 
@@ -97,7 +97,7 @@ def compose(
         return Reason.WAITING if occasion.now < open_until else Reason.NOTHING_NEW
     briefs = [
         _brief(entry, _slugs(entry, terms, also), publication)
-        for entry in sorted(chosen, key=_newest_first)
+        for entry in sorted(chosen, key=newest_first)
     ]
     channels = _channels(briefs, publication)
     edition = Edition(
@@ -219,11 +219,6 @@ def _channels(briefs: Sequence[Brief], publication: Publication) -> tuple[tuple[
     listed = [pair for pair in known if pair[0] in occurring]
     unknown = sorted(occurring - {slug for slug, _ in listed})
     return (*listed, *((slug, slug) for slug in unknown))
-
-
-def _newest_first(entry: Entry) -> tuple[float, int, str]:
-    """Return the order within a document: best date, then place in the digest, then id."""
-    return (-entry.best_date.timestamp(), entry.position, entry.id)
 
 
 def _lead(entries: Sequence[Entry]) -> Entry:

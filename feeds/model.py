@@ -148,7 +148,8 @@ class Reading:
     """What was made of one digest.
 
     `parts` holds one part for each line, so that the lines add up. `score` is the share of lines
-    explained, 0 to 1, of the format chosen or of the best that failed; `scores` holds all of them.
+    explained, 0 to 1, less what is irregular in them, of the format chosen or of the best that
+    failed; `scores` holds all of them.
     `reason` is a code and `detail` a sentence, both set when the outcome is quarantine.
     """
 
@@ -262,6 +263,11 @@ class Entry:
     def path(self) -> str:
         """The entry's page below `out/`; never changes."""
         return f"articles/{self.id[:2]}/{self.id}.html"
+
+
+def newest_first(entry: Entry) -> tuple[float, int, str]:
+    """Sort key of entries in a document: best date, the newest first; place in the digest; id."""
+    return (-entry.best_date.timestamp(), entry.position, entry.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,16 @@ class Publication:
         return next((channel for channel in self.channels if channel.slug == slug), None)
 
 
+UNNAMED = "not named"
+"""What stands for a source when neither the digest nor the configuration names one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """Where an entry comes from: the line every form ends with, and an address when one is known."""
+    """Where an entry comes from: the line every form ends with, and an address when one is known.
+
+    `names` may be `UNNAMED`.
+    """
 
     names: str
     date: str
@@ -81,7 +88,7 @@ class Credit:
 
 
 def credit(publication: Publication, entry: Entry) -> Credit:
-    """Return the source line of an entry: agency and publisher, else the digest's name; and its date.
+    """Return the source line of an entry: the agency it cites and its publisher, and its date.
 
     The address is the article's own, else the publisher's search for the title, else its home. None
     is ever made up.
@@ -97,7 +104,7 @@ def credit(publication: Publication, entry: Entry) -> Credit:
     date = publication.day(entry.best_date)
     if entry.published is None:
         date = f"received {date}"
-    return Credit(", ".join(names) or entry.digest, date, address)
+    return Credit(", ".join(names) or UNNAMED, date, address)
 
 
 def dated(publication: Publication, entry: Entry) -> str:
