@@ -4,6 +4,7 @@
       ConfigError         a setting is wrong: names the key and where it was set
       UsageError          the command was asked for something it can't do
       DigestError         a file in seeds/ can't be read: becomes a quarantine record
+      ModelError          a word list or table of the classifier can't be read
       TemplateError       a template can't be rendered
       StoreError          the record can't be opened, read or written
         SchemaError       the record was written by a newer version
@@ -52,6 +53,15 @@ class DigestError(FeedsError):
         where = f"{name}:{line}" if line is not None else name
         super().__init__(f"{where}: {reason}: {detail}")
         self.name, self.reason, self.detail, self.line = name, reason, detail, line
+
+
+class ModelError(FeedsError):
+    """A word list or table of the classifier can't be read; `line` is 1-based, if it has lines."""
+
+    def __init__(self, name: str, reason: str, line: int | None = None) -> None:
+        where = f"{name}:{line}" if line is not None else name
+        super().__init__(f"{where}: {reason}")
+        self.name, self.reason, self.line = name, reason, line
 
 
 class TemplateError(FeedsError):
