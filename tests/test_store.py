@@ -366,7 +366,9 @@ def test_a_window_of_days_holds_all_that_came_within_them(store: Store) -> None:
 def test_archived_entries_are_published_but_never_mailed(store: Store) -> None:
     record(store, make_article("A", LONG), archive=True)
     record(store, make_article("B", LONG), name="b")
-    assert [entry.article.title for entry in store.entries.arrived(0, store.entries.last_seq())] == ["B"]
+    assert [
+        entry.article.title for entry in store.entries.arrived(0, store.entries.last_seq())
+    ] == ["B"]
     assert len(store.entries.window("politics", 50, None)) == 2
 
 

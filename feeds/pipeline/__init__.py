@@ -1,0 +1,143 @@
+"""The corridor: ingest, publish, compose, send, and the pass that does them in this order.
+
+The only package that knows the order. Each verb is the size of a job, takes small arguments and is
+harmless when run twice. One bad digest, channel or subscriber never stops the others: it is logged,
+counted, and tried again at the next pass.
+
+A pass with nothing new must start fast, so what only a change needs is imported when it is needed:
+numpy and the model 0.1 s, feedgen and Jinja2 0.1 s.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from feeds import inbox
+from feeds.app import App
+from feeds.errors import FeedsError, StoreError
+from feeds.inbox import Sighting
+from feeds.pipeline.intake import FORMATS, ingest, look, refuse
+from feeds.pipeline.newsletter import (
+    compose,
+    compose_now,
+    due,
+    letter,
+    preview,
+    send,
+    thaw,
+    upcoming,
+)
+from feeds.pipeline.progress import Progress, quiet
+from feeds.pipeline.shelf import ARTICLES, EDITIONS, SITE, publish, targets
+
+__all__ = [
+    "ARTICLES",
+    "EDITIONS",
+    "SITE",
+    "Progress",
+    "Summary",
+    "compose",
+    "compose_now",
+    "due",
+    "ingest",
+    "letter",
+    "preview",
+    "publish",
+    "run",
+    "send",
+    "targets",
+    "thaw",
+    "upcoming",
+]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a pass did, in the words of `feeds run --json`; `seconds` of wall time."""
+
+    digests: Counter[str] = field(default_factory=Counter)
+    articles: Counter[str] = field(default_factory=Counter)
+    documents: Counter[str] = field(default_factory=Counter)
+    editions: Counter[str] = field(default_factory=Counter)
+    deliveries: Counter[str] = field(default_factory=Counter)
+    failures: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        """Whether every item of the pass went well."""
+        failed = self.digests["quarantined"] + self.digests["failed"]
+        undelivered = self.deliveries["failed"] + self.deliveries["deferred"]
+        return not (failed or undelivered or self.failures)
+
+
+def run(
+    app: App, *, send_letters: bool = True, archive: bool = False, progress: Progress = quiet
+) -> Summary:
+    """Do one pass: pick up, compose, publish, send. `archive` publishes what is new, never mails it.
+
+    Raises:
+        StoreError: the record can't be read or written: nothing can go on.
+        UsageError: seeds/ is missing.
+    """
+    began = time.monotonic()
+    done = Summary()
+    _pick_up(app, done, progress, archive=archive)
+    now = app.now()
+    if not archive:
+        done.editions.update(compose(app, now))
+    failures = _publish(app, done, progress)
+    if send_letters and not archive:
+        for slotted in due(app, now):
+            done.deliveries.update(send(app, slotted, progress=progress))
+    return replace(done, failures=tuple(failures), seconds=time.monotonic() - began)
+
+
+def _pick_up(app: App, done: Summary, progress: Progress, *, archive: bool) -> None:
+    """Read what is new in seeds/; a file that looks as it did is not opened."""
+    scan = inbox.scan(app.settings.seeds_folder, app.settings.seeds.ignore)
+    looks = app.store.digests.looks(FORMATS)
+    for refusal in scan.refusals:
+        done.digests[refuse(app, refusal, looks)] += 1
+    fresh = [one for one in scan.sightings if looks.get(one.name) != look(one)]
+    done.digests["unchanged"] += len(scan.sightings) - len(fresh)
+    for sighting in progress("Reading digests", fresh):
+        _ingest(app, sighting, done, archive=archive)
+
+
+def _ingest(app: App, sighting: Sighting, done: Summary, *, archive: bool) -> None:
+    try:
+        outcome, articles = ingest(app, sighting, archive=archive)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- one digest never stops the others
+        _report(error, "digest failed", sighting.name)
+        done.digests["failed"] += 1
+        return
+    done.digests[outcome] += 1
+    done.articles.update(articles)
+
+
+def _publish(app: App, done: Summary, progress: Progress) -> list[str]:
+    """Bring every target up to date; return what went wrong."""
+    failures: list[str] = []
+    for target in progress("Publishing", targets(app)):
+        try:
+            done.documents.update(publish(app, target))
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- one channel never stops the others
+            _report(error, "publishing failed", target)
+            failures.append(f"{target}: {error}")
+    return failures
+
+
+def _report(error: Exception, what: str, where: str) -> None:
+    """Log an error raised on purpose in one line, any other, a fault of ours, with its traceback."""
+    trace = None if isinstance(error, FeedsError) else error
+    log.error("%s at=%s: %s", what, where, error, exc_info=trace)

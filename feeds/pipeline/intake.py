@@ -1,0 +1,99 @@
+"""The corridor's first verb: a file of seeds/ onto the record."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from zoneinfo import ZoneInfo
+
+from feeds import app as opened
+from feeds import channels, digests, inbox
+from feeds.app import App
+from feeds.errors import DigestError
+from feeds.model import Article, Outcome
+from feeds.store.entries import Filing
+
+log = logging.getLogger(__name__)
+
+FORMATS = str(digests.VERSION)
+"""Kept with each digest: when it changes, what was quarantined is read again."""
+
+
+def ingest(
+    app: App, sighting: inbox.Sighting, *, archive: bool = False
+) -> tuple[str, Counter[str]]:
+    """Read one file of seeds/ onto the record.
+
+    Returns how it went (`read`, `unchanged`, `quarantined`, `failed`), and how many articles were
+    `new`, `updated` and `unchanged`.
+    """
+    nothing: Counter[str] = Counter()
+    limit = app.settings.seeds.max_bytes
+    try:
+        digest = inbox.load(app.settings.seeds_folder, sighting, app.now(), limit)
+        if app.store.digests.sight(digest, look(sighting), FORMATS):
+            return "unchanged", nothing
+        reading = digests.read(digest, ZoneInfo(app.settings.publication.timezone))
+        filings = [_filing(app, article) for article in reading.articles]
+        done = app.store.digests.record(
+            digest,
+            look(sighting),
+            FORMATS,
+            reading,
+            filings,
+            publisher=_publisher(app, digest.name),
+            authority=app.authority,
+            all_channel=channels.ALL.slug,
+            archive=archive,
+        )
+    except DigestError as error:
+        if error.reason in inbox.PASSING:
+            log.warning("digest not read, tried again at the next pass: %s", error)
+            return "failed", nothing
+        log.warning("digest quarantined %s", error)
+        app.store.digests.refuse(error, look(sighting), FORMATS, app.now())
+        return "quarantined", nothing
+    for warning in reading.warnings:
+        log.warning("digest file=%s: %s", digest.name, warning)
+    if reading.outcome is Outcome.QUARANTINE:
+        log.warning(
+            "digest quarantined file=%s: %s: %s", digest.name, reading.reason, reading.detail
+        )
+        return "quarantined", nothing
+    return "read", done
+
+
+def refuse(app: App, refusal: inbox.Refusal, looks: Mapping[str, str]) -> str:
+    """Quarantine what is no regular file, once."""
+    if looks.get(refusal.name) == refusal.reason:
+        return "unchanged"
+    error = DigestError(refusal.name, refusal.reason, refusal.detail)
+    log.warning("digest quarantined %s", error)
+    app.store.digests.refuse(error, refusal.reason, FORMATS, app.now())
+    return "quarantined"
+
+
+def look(sighting: inbox.Sighting) -> str:
+    """Return how a file looked, as the record keeps it."""
+    return " ".join(map(str, sighting.look))
+
+
+def _filing(app: App, article: Article) -> Filing:
+    from feeds import topics  # noqa: PLC0415 -- numpy and the model, 0.1 s
+
+    found = topics.classify(opened.classifier(), article.title, article.paragraphs, article.lang)
+    listed = app.publication.channels
+    return Filing(
+        article,
+        found,
+        channels.place(found.topics, listed),
+        channels.secondary(found.topics, listed),
+    )
+
+
+def _publisher(app: App, name: str) -> str | None:
+    """Return the first configured source whose glob matches a digest's name."""
+    matching = (source.name for source in app.publication.sources if fnmatch(name, source.match))
+    return next(matching, None)

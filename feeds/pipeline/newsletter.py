@@ -1,0 +1,236 @@
+"""The corridor's last verbs: compose what a slot carries, and send it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from feeds import app as opened
+from feeds import channels, editions, outbox, slots, tokens
+from feeds.app import App
+from feeds.config import EditionSettings
+from feeds.errors import DeliveryError, FeedsError, StoreError
+from feeds.model import Delivery, DeliveryState, Edition, EntryId, Letter, Mix, Subscriber
+from feeds.pipeline.progress import Progress, quiet
+from feeds.store.editions import COMPOSED, OPEN, SKIPPED, WAITING, Slotted
+from feeds.store.subscribers import ACTIVE
+
+log = logging.getLogger(__name__)
+
+_SUBJECTS = 10  # earlier subjects that a new one must differ from
+
+
+def compose(app: App, now: datetime) -> Counter[str]:
+    """Decide the slot that has come, of each configured edition; count the `composed` and `skipped`.
+
+    Only the latest slot is decided: after a downtime one edition covers the gap.
+    """
+    done: Counter[str] = Counter()
+    for settings in app.settings.editions:
+        slot = slots.latest(_schedule(app, settings), now)
+        last = app.store.editions.last(settings.name)
+        if slot is None or (last is not None and last.fires >= slot.fires):
+            continue
+        through = app.store.entries.last_seq()
+        made = _compose(app, settings, slot, now, through)
+        if made is not editions.Reason.WAITING:
+            done[_decide(app, settings.name, slot, made, through)] += 1
+    return done
+
+
+def compose_now(app: App, now: datetime) -> Counter[str]:
+    """Compose every edition that has something new, whatever its schedule says."""
+    done: Counter[str] = Counter()
+    for settings in app.settings.editions:
+        slot, through = _moment(app, settings, now), app.store.entries.last_seq()
+        made = _compose(app, settings, slot, now, through)
+        if isinstance(made, Edition):
+            done[_decide(app, settings.name, slot, made, through)] += 1
+    return done
+
+
+def preview(app: App, now: datetime) -> list[Edition]:
+    """Return, for each edition, what would be composed now, else its latest; changes nothing."""
+    found: list[Edition] = []
+    for settings in app.settings.editions:
+        slot, through = _moment(app, settings, now), app.store.entries.last_seq()
+        made = _compose(app, settings, slot, now, through)
+        latest = app.store.editions.last(settings.name, composed=True)
+        if isinstance(made, Edition):
+            found.append(made)
+        elif latest is not None:
+            found.append(thaw(latest))
+    return found
+
+
+def upcoming(app: App, now: datetime) -> list[tuple[str, slots.Slot]]:
+    """Return the next slot of each edition, by name, the soonest first."""
+    coming = [
+        (settings.name, slot)
+        for settings in app.settings.editions
+        for slot in slots.upcoming(_schedule(app, settings), now, 1)
+    ]
+    return sorted(coming, key=lambda pair: pair[1].fires)
+
+
+def thaw(slotted: Slotted) -> Edition:
+    """Return the edition of a slot that was not skipped."""
+    return editions.from_json(slotted.content or "")
+
+
+def _compose(
+    app: App, settings: EditionSettings, slot: slots.Slot, now: datetime, through: int
+) -> Edition | editions.Reason:
+    earlier = app.store.editions.newest(settings.name, composed=True, limit=_SUBJECTS)
+    fresh = app.store.entries.arrived(earlier[0].through if earlier else 0, through)
+    listed = app.publication.channels
+    return editions.compose(
+        fresh,
+        editions.Occasion(
+            slot=slot.text,
+            fires=slot.fires,
+            now=now,
+            first=not earlier,
+            subjects=frozenset(thaw(one).subject for one in earlier),
+        ),
+        editions.Terms(
+            name=settings.name,
+            timezone=_zone(app, settings),
+            channels=settings.channels,
+            languages=settings.languages,
+            wait=settings.wait,
+            max_age=settings.max_age,
+            limit=settings.max_entries,
+            subject=settings.subject,
+        ),
+        app.publication,
+        {entry.id: channels.secondary(entry.topics, listed) for entry in fresh},
+    )
+
+
+def _decide(
+    app: App, name: str, slot: slots.Slot, made: Edition | editions.Reason, through: int
+) -> str:
+    """Put a slot on record with what was made of it; return `composed` or `skipped`."""
+    content, state = None, SKIPPED
+    message_ids: dict[int, str] = {}
+    if isinstance(made, Edition):
+        content = editions.as_json(made)
+        message_ids = _message_ids(app, name, slot.text)
+        state = COMPOSED if message_ids else OPEN
+    slotted = Slotted(0, name, slot.text, slot.fires, state, through, app.now(), content)
+    app.store.editions.record(slotted, message_ids)
+    log.info("edition %s name=%s slot=%s", state, name, slot.text)
+    return "skipped" if state == SKIPPED else "composed"
+
+
+def _message_ids(app: App, name: str, slot: str) -> dict[int, str]:
+    """Return the Message-ID of each active subscriber of an edition's name."""
+    key, domain = opened.secret(app), opened.mail_domain(app)
+    return {
+        person.id: tokens.message_id(key, name, slot, person.id, domain)
+        for person in app.store.subscribers.all(ACTIVE)
+        if not person.editions or name in person.editions
+    }
+
+
+def _schedule(app: App, settings: EditionSettings) -> slots.Schedule:
+    return slots.parse(settings.cron, _zone(app, settings))
+
+
+def _zone(app: App, settings: EditionSettings) -> str:
+    return settings.timezone or app.publication.timezone
+
+
+def _moment(app: App, settings: EditionSettings, now: datetime) -> slots.Slot:
+    """Return a slot outside the schedule, for an edition that is composed by hand."""
+    return slots.Slot(now, f"{now.astimezone(ZoneInfo(_zone(app, settings))):%Y-%m-%dT%H:%M}")
+
+
+def due(app: App, now: datetime) -> list[Slotted]:
+    """Return the editions with letters to deliver, the oldest first.
+
+    An edition composed while nobody subscribed stays open until the next slot of its name: those who
+    have joined since are queued for it.
+    """
+    for settings in app.settings.editions:
+        last = app.store.editions.last(settings.name)
+        if last is not None and last.state == OPEN:
+            app.store.editions.join(last.id, _message_ids(app, last.name, last.slot), now)
+    return app.store.editions.unsent()
+
+
+def send(
+    app: App,
+    slotted: Slotted,
+    *,
+    only: str | None = None,
+    again: bool = False,
+    progress: Progress = quiet,
+) -> Counter[str]:
+    """Deliver the queued letters of an edition; count the deliveries by the state they end in.
+
+    `only` names one address; `again` also repeats what was delivered, to the same bytes.
+    """
+    states = (*WAITING, DeliveryState.WRITTEN) if again else WAITING
+    edition = thaw(slotted)
+    people = {person.id: person for person in app.store.subscribers.all(ACTIVE)}
+    done: Counter[str] = Counter()
+    queued = app.store.editions.deliveries(slotted.id, *states)
+    for delivery in progress("Writing letters", queued):
+        person = people.get(delivery.subscriber)
+        if only is None or (person is not None and person.email == only):
+            done[_deliver(app, edition, delivery, person)] += 1
+    return done
+
+
+def _deliver(
+    app: App, edition: Edition, delivery: Delivery, person: Subscriber | None
+) -> DeliveryState:
+    now = app.now()
+    record = app.store.editions.settle
+    if person is None:  # left since
+        record(delivery, DeliveryState.SUPPRESSED, now)
+        return DeliveryState.SUPPRESSED
+    among = [brief.entry for brief in edition.briefs]
+    received = app.store.editions.received(person.id, among, delivery.id)
+    mix = editions.selection(edition, person, received)
+    if mix is None:  # nothing in it for them
+        record(delivery, DeliveryState.SUPPRESSED, now)
+        return DeliveryState.SUPPRESSED
+    try:
+        made = letter(app, mix, person, delivery.message_id)
+        state = outbox.Folder(app.outbox).deliver(delivery, made)
+    except StoreError:
+        raise
+    except FeedsError as error:
+        log.error("delivery failed edition=%s delivery=%d: %s", edition.name, delivery.id, error)
+        final = isinstance(error, DeliveryError) and error.permanent
+        state = DeliveryState.FAILED if final else DeliveryState.DEFERRED
+        record(delivery, state, now, error=str(error))
+        return state
+    record(delivery, state, now, carried=_carried(mix))
+    return state
+
+
+def _carried(mix: Mix) -> list[EntryId]:
+    return [brief.entry for section in mix.sections for brief in section.briefs]
+
+
+def letter(app: App, mix: Mix, person: Subscriber, message_id: str) -> Letter:
+    """Return a subscriber's mix of an edition as a letter."""
+    from feeds import letters  # noqa: PLC0415 -- Jinja2, 0.1 s
+
+    key = opened.secret(app)
+    sender, domain = opened.sender(app), opened.mail_domain(app)
+    number, version = str(person.id), str(person.token_version)
+    identity = letters.MailIdentity(
+        sender=sender,
+        domain=domain,
+        message_id=message_id,
+        unsubscribe=f"{number}.{tokens.mint(key, 'unsubscribe', number, version)}",
+        reply_to=app.settings.mail.reply_to,
+    )
+    return letters.render(mix, person, app.publication, identity)

@@ -1,0 +1,377 @@
+"""The command line: what people type, what they are told, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import SEEDS
+
+from feeds.cli import commands, main
+
+NOW = "2026-01-02T06:30:00Z"
+
+
+class Shell:
+    """A user in a working folder: runs commands in this process, and sees what they print."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, status: int = 0) -> str:
+        """Return what a command prints on stdout, having ended with this status."""
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, self.err = self._capsys.readouterr()
+        assert ended.value.code == status, self.err
+        return str(out)
+
+    def json(self, *arguments: str, status: int = 0) -> Any:
+        """Return what a command prints as one JSON value."""
+        return json.loads(self(*arguments, "--json", status=status))
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    for name in [name for name in os.environ if name.startswith("FEEDS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FEEDS_NOW", NOW)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seeds").mkdir()
+    return Shell(capsys)
+
+
+@pytest.fixture
+def filled(shell: Shell) -> Shell:
+    """Return a shell after one pass over the two digests."""
+    shutil.copytree(SEEDS, "seeds", dirs_exist_ok=True)
+    shell("run")
+    return shell
+
+
+def leaves(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return every command with its path."""
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found += leaves(command, (*path, name)) if inner else [(*path, name)]
+    return found
+
+
+@pytest.mark.parametrize("path", leaves(commands), ids=" ".join)
+def test_every_command_explains_itself(shell: Shell, path: tuple[str, ...]) -> None:
+    said = shell(*path, "--help")
+    assert f"Usage: feeds {' '.join(path)}" in said
+    for option in ("--seeds", "--out", "--state", "--config"):
+        assert option in said
+
+
+def test_the_version_is_told(shell: Shell) -> None:
+    assert shell("--version").startswith("feeds 0.")
+
+
+def test_a_newcomer_is_told_what_happened_and_what_to_do(filled: Shell) -> None:
+    Path("seeds/more.txt").write_text("nothing that a format explains\n")
+    said = filled("run", status=3)
+    assert "0 digests read, 2 unchanged, 1 quarantined" in said
+    assert "`feeds status` says why" in said
+    assert "http://127.0.0.1:8080/politics/atom.xml" in said
+    assert "out/editions/daily/2026-01-02T0800.html" in said
+    assert "feeds subscribers add you@example.org" in said
+
+
+def test_an_empty_seeds_folder_is_no_error(shell: Shell) -> None:
+    assert "Put digests into seeds/" in shell("run")
+
+
+def test_a_missing_seeds_folder_is_wrong_usage(shell: Shell) -> None:
+    Path("seeds").rmdir()
+    shell("run", status=2)
+    assert "make this folder, or name another with --seeds FOLDER" in shell.err
+
+
+def test_places_may_stand_before_or_after_the_command(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    shell("--out", "before", "run", "--seeds", "other", "--state", "record")
+    assert Path("before/index.html").exists()
+    assert Path("record/feeds.db").exists()
+    shell("--out", "before", "run", "--out", "after")
+    assert Path("after/index.html").exists()
+
+
+def test_wrong_usage_is_2_and_says_how(shell: Shell) -> None:
+    shell("rnu", status=2)
+    assert "No such command 'rnu'" in shell.err
+    shell("show", status=2)
+    shell("send", "--nonsense", status=2)
+
+
+def test_a_wrong_setting_is_2_and_names_file_and_key(shell: Shell) -> None:
+    Path("feeds.toml").write_text("[publication]\ntitel = 'x'\n")
+    shell("run", status=2)
+    assert shell.err == ("feeds: feeds.toml: publication.titel: no such setting; there is title\n")
+
+
+def test_a_failure_is_1(shell: Shell) -> None:
+    Path(".feeds").mkdir()
+    Path(".feeds/feeds.db").write_bytes(b"this is no database" * 100)
+    shell("run", status=1)
+    assert "not a database" in shell.err
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m feeds articles --json | head -n 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["title"]
+
+
+def test_articles_are_listed_newest_first(filled: Shell) -> None:
+    rows = [json.loads(line) for line in filled("articles", "--json").splitlines()]
+    assert len(rows) == 59
+    assert set(rows[0]) == {
+        "id", "uri", "title", "channel", "channels", "topics", "uncertain", "published", "updated",
+        "date_source", "between", "views", "source", "digest", "lang", "url",
+    }  # fmt: skip
+    for row in rows:
+        assert row["channels"][0] == row["channel"]
+        assert row["channel"] == "general" or row["topics"][0]["by"] == "model"
+    dates = [row["published"] or NOW for row in rows]
+    assert dates == sorted(dates, reverse=True)
+    assert len(filled("articles", "--limit", "3").splitlines()) == 3
+    [channel] = {
+        json.loads(line)["channel"]
+        for line in filled("articles", "--channel", "politics", "--json").splitlines()
+    }
+    assert channel == "politics"
+
+
+def test_an_article_is_shown_by_the_start_of_its_id(filled: Shell) -> None:
+    row = json.loads(filled("articles", "--json").splitlines()[-1])
+    shown = filled("show", row["id"][:10])
+    assert row["title"] in shown.replace("\n", " ")
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    whole = filled.json("show", row["id"])
+    assert whole["paragraphs"]
+    assert whole["uri"] == row["uri"]
+    filled("show", "nothing", status=1)
+    assert "no entry 'nothing' on record" in filled.err
+
+
+def test_check_shows_each_line_and_changes_nothing(shell: Shell) -> None:
+    shutil.copytree(SEEDS, "seeds", dirs_exist_ok=True)
+    files = sorted(str(path) for path in Path("seeds").iterdir())
+    rows = [json.loads(line) for line in shell("check", "--json", *files).splitlines()]
+    assert [row["file"] for row in rows] == files
+    assert [len(row["articles"]) for row in rows] == [9, 50]
+    assert [row["leftovers"] for row in rows] == [[], []]
+    stamps = [article["published"] for article in rows[0]["articles"]]
+    assert (stamps[0], stamps[-1]) == ("2026-01-01T16:52:00+05:00", "2025-12-29T14:25:00+05:00")
+    views = [article["views"] for article in rows[0]["articles"]]
+    assert (views[0], views[-1]) == (9306, 67036)
+    said = shell("check", files[0])
+    assert len(said.splitlines()) == 1 + len(Path(files[0]).read_text().split("\n")[:-1])
+    assert not Path(".feeds").exists()
+    assert not Path("out").exists()
+
+
+def test_check_says_why_a_file_cannot_be_read(shell: Shell) -> None:
+    Path("odd.txt").write_text("no format\n")
+    assert "quarantine, unknown_format" in shell("check", "odd.txt", status=3)
+    assert "quarantine, missing" in shell("check", "gone.txt", status=3)
+
+
+def test_status_is_made_for_people_and_programs(filled: Shell) -> None:
+    filled("subscribers", "add", "you@example.org")
+    filled("run")
+    found = filled.json("status")
+    assert found["ok"] is True
+    assert (found["digests"], found["articles"], found["channels"]) == (2, 59, 18)
+    assert (found["subscribers"], found["editions"]) == (1, 1)
+    assert found["deliveries"] == {
+        "queued": 0, "sending": 0, "uncertain": 0, "deferred": 0, "written": 1, "sent": 0,
+        "failed": 0, "suppressed": 0,
+    }  # fmt: skip
+    assert found["next"] == [
+        {"edition": "daily", "slot": "2026-01-03T08:00", "at": "2026-01-03T03:00:00Z"}
+    ]
+    assert "59 articles of 2 digests" in filled("status")
+
+
+def test_status_fails_when_something_is_missing(filled: Shell) -> None:
+    shutil.rmtree("out")
+    found = filled.json("status", status=1)
+    assert found["ok"] is False
+    [wrong] = [check for check in found["checks"] if not check["ok"]]
+    assert "`feeds run` writes it" in wrong["detail"]
+
+
+def test_config_tells_where_a_setting_comes_from(shell: Shell) -> None:
+    Path("feeds.toml").write_text("[publication]\ntitle = 'Ours'\n")
+    rows = [json.loads(line) for line in shell("config", "--json").splitlines()]
+    [title] = [row for row in rows if row["key"] == "publication.title"]
+    assert title == {"key": "publication.title", "value": "Ours", "source": "feeds.toml"}
+    assert "publication.title            Ours" in shell("config")
+
+
+def test_a_reserved_setting_is_warned_about(shell: Shell) -> None:
+    Path("feeds.toml").write_text("[seeds]\nsettle = '2s'\n")
+    shell("run")
+    assert "warning: feeds.toml: seeds.settle has no effect in this version" in shell.err
+
+
+# The newsletter
+
+
+def test_the_next_edition_can_be_looked_at_before_it_goes(filled: Shell) -> None:
+    said = filled("edition", "preview")
+    assert said.startswith("Subject: ")
+    filled("edition", "preview", "--html", "a.html", "--eml", "a.eml")
+    assert "<html" in Path("a.html").read_text()
+    assert b"multipart/alternative" in Path("a.eml").read_bytes()
+
+
+def test_a_preview_changes_nothing(shell: Shell) -> None:
+    shutil.copytree(SEEDS, "seeds", dirs_exist_ok=True)
+    shell("run", "--no-send")
+    before = shell.json("status")
+    shell("edition", "preview")
+    assert shell.json("status") == before
+
+
+def test_a_preview_of_nothing_says_so(shell: Shell) -> None:
+    shell("run")
+    shell("edition", "preview", status=2)
+    assert "nothing to preview" in shell.err
+
+
+def test_a_preview_can_be_that_of_a_subscriber(filled: Shell) -> None:
+    filled("subscribers", "add", "sport@example.org", "--channels", "sport")
+    said = filled("edition", "preview", "--to", "sport@example.org")
+    assert "sport@example.org" in said
+    assert "Winter Olympic" in said
+    filled("edition", "preview", "--to", "nobody@example.org", status=1)
+
+
+def test_editions_are_listed_with_what_comes_next(filled: Shell) -> None:
+    rows = [json.loads(line) for line in filled("edition", "list", "--json").splitlines()]
+    assert [(row["slot"], row["state"]) for row in rows] == [
+        ("2026-01-03T08:00", "next"),
+        ("2026-01-02T08:00", "open"),
+    ]
+    assert rows[1]["articles"] == 59
+    assert rows[1]["url"].endswith("/editions/daily/2026-01-02T0800.html")
+    assert "daily" in filled("edition", "list")
+
+
+def test_subscribers_are_added_listed_and_removed(shell: Shell) -> None:
+    assert shell("subscribers", "add", "You@Example.org") == "you@example.org: added\n"
+    assert shell("subscribers", "add", "you@example.org") == "you@example.org: unchanged\n"
+    shell("subscribers", "add", "you@example.org", "--channels", "sport,arts")
+    row = shell.json("subscribers", "list")
+    assert (row["email"], row["state"], row["channels"]) == (
+        "you@example.org", "active", ["sport", "arts"],
+    )  # fmt: skip
+    shell("subscribers", "remove", "you@example.org")
+    assert shell.json("subscribers", "list")["state"] == "unsubscribed"
+    shell("subscribers", "remove", "nobody@example.org", status=1)
+
+
+def test_a_wrong_wish_names_what_there_is(shell: Shell) -> None:
+    shell("subscribers", "add", "you@example.org", "--channels", "sports", status=2)
+    assert "no channel 'sports'; there is politics, economy" in shell.err
+    shell("subscribers", "add", "you@example.org", "--editions", "weekly", status=2)
+    shell("subscribers", "add", "not an address", status=2)
+    assert shell("subscribers", "list") == ""
+
+
+def test_an_import_reads_what_it_can_and_names_the_rest(shell: Shell) -> None:
+    Path("list.csv").write_text(
+        "Name,Email,Channels\nA,a@example.org,sport\nB,bad address,\nC,c@example.org,\n",
+        "utf-8-sig",
+    )
+    arguments = ("subscribers", "import", "list.csv")
+    shell(*arguments, "--dry-run", status=3)
+    assert shell("subscribers", "list") == ""
+    shell(*arguments, "--confirmed", status=2)
+    assert "--consent" in shell.err
+    said = shell(*arguments, "--confirmed", "--consent", "forms of May", status=3)
+    assert said == "2 added\n"
+    assert "list.csv:3: 'bad address'" in shell.err
+    rows = [json.loads(line) for line in shell("subscribers", "list", "--json").splitlines()]
+    assert [(row["email"], row["channels"]) for row in rows] == [
+        ("a@example.org", ["sport"]),
+        ("c@example.org", []),
+    ]
+
+
+def test_an_import_without_consent_waits_and_brings_nobody_back(filled: Shell) -> None:
+    filled("subscribers", "add", "left@example.org")
+    filled("subscribers", "remove", "left@example.org")
+    Path("list.csv").write_text("email\nleft@example.org\nnew@example.org\n")
+    assert filled("subscribers", "import", "list.csv") == "1 added, 1 refused\n"
+    states = [
+        json.loads(line)["state"] for line in filled("subscribers", "list", "--json").splitlines()
+    ]
+    assert states == ["unsubscribed", "pending"]
+    filled("run")
+    assert not Path(".feeds/outbox").exists()
+
+
+def test_a_csv_without_addresses_is_refused(shell: Shell) -> None:
+    Path("list.csv").write_text("name\nA\n")
+    shell("subscribers", "import", "list.csv", status=2)
+    assert "list.csv:1: no column `email`" in shell.err
+    shell("subscribers", "import", "gone.csv", status=2)
+
+
+def test_send_delivers_an_open_edition_to_one_or_to_all(filled: Shell) -> None:
+    filled("subscribers", "add", "a@example.org")
+    filled("subscribers", "add", "b@example.org")
+    assert "2 letters to deliver" in filled("send", "--dry-run")
+    assert not Path(".feeds/outbox").exists()
+    assert filled.json("send", "--to", "a@example.org")["written"] == 1
+    assert filled.json("send")["written"] == 1
+    assert filled.json("send")["written"] == 0
+    assert filled.json("send", "--again", "2026-01-02T0800")["written"] == 2
+    filled("send", "--again", "2020-01-01T0800", status=1)
+
+
+def test_send_now_composes_what_is_new(filled: Shell) -> None:
+    filled("subscribers", "add", "a@example.org")
+    filled("run")
+    text = (
+        "02.01.2026, 11:00 10\n\nThe team wins the cup\n\n"
+        "The national team won the cup after a long match in the capital.\n \n"
+    )
+    Path("seeds/new.txt").write_text(text)
+    filled("run")
+    assert len(list(Path(".feeds/outbox").glob("*.eml"))) == 1
+    assert filled.json("send", "--now")["written"] == 1
+    assert Path("out/editions/daily/2026-01-02T1130.html").exists()
+
+
+def test_serve_refuses_an_empty_shelf(shell: Shell) -> None:
+    shell("serve", status=2)
+    assert "`feeds run` fills it" in shell.err
+
+
+def test_two_passes_at_once_are_refused(filled: Shell) -> None:
+    from feeds import app, config  # noqa: PLC0415 -- only here the lock is taken by hand
+
+    with app.lock(config.load({}, {}, None), "watch"):
+        filled("run", status=1)
+        assert ".feeds is in use by feeds watch (process" in filled.err
+        filled("articles")
+        filled("subscribers", "add", "a@example.org")
