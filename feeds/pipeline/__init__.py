@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from feeds import inbox
 from feeds.app import App
-from feeds.errors import FeedsError, StoreError
+from feeds.errors import FeedsError, ModelError, StoreError
 from feeds.inbox import Sighting
 from feeds.pipeline.intake import FORMATS, ingest, look, refuse
 from feeds.pipeline.newsletter import (
@@ -83,6 +83,7 @@ def run(
 
     Raises:
         StoreError: the record can't be read or written: nothing can go on.
+        ModelError: the classifier can't be read.
         UsageError: seeds/ is missing.
     """
     began = time.monotonic()
@@ -113,7 +114,7 @@ def _pick_up(app: App, done: Summary, progress: Progress, *, archive: bool) -> N
 def _ingest(app: App, sighting: Sighting, done: Summary, *, archive: bool) -> None:
     try:
         outcome, articles = ingest(app, sighting, archive=archive)
-    except StoreError:
+    except (StoreError, ModelError):  # nothing to do with this digest: the next would fail as well
         raise
     except Exception as error:  # noqa: BLE001 -- one digest never stops the others
         _report(error, "digest failed", sighting.name)
