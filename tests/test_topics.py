@@ -225,12 +225,17 @@ def test_shares_follow_the_scores(scores: list[float]) -> None:
         assert share == pytest.approx(power / sum(exact), rel=0.01, abs=1e-6)
 
 
-def test_a_topic_is_secondary_when_both_limits_are_met() -> None:
-    limits = choice.Limits(ratio=0.5, least=0.2, margin=0.1)
-    assert choice.chosen([0.5, 0.3, 0.2], [0, 1, 2], limits) == [0, 1]
-    assert choice.chosen([0.3, 0.19, 0.18], [0, 1, 2], limits) == [0]
-    assert choice.uncertain([0.35, 0.3], [0, 1], limits)
-    assert not choice.uncertain([0.4, 0.3], [0, 1], choice.Limits(0.5, 0.2, 0.05))
+def test_a_topic_is_secondary_when_its_share_earns_it() -> None:
+    limits = choice.Limits(least=0.2, margin=0.1)
+    assert choice.chosen([0.5, 0.3, 0.2], [0, 1, 2], limits) == [0, 1, 2]
+    assert choice.chosen([0.19, 0.8, 0.01], [1, 0, 2], limits) == [1]
+    assert choice.chosen([0.25, 0.25, 0.25, 0.25], [0, 1, 2, 3], limits) == [0, 1, 2]
+    assert choice.chosen([0.1] * 10, list(range(10)), limits) == [0]
+
+
+def test_a_thin_margin_is_uncertain() -> None:
+    assert choice.uncertain([0.35, 0.3], [0, 1], choice.Limits(0.2, margin=0.1))
+    assert not choice.uncertain([0.4, 0.3], [0, 1], choice.Limits(0.2, margin=0.05))
 
 
 # The lexicon
@@ -409,6 +414,24 @@ def test_what_may_only_judge_is_never_trained_on(data: Path, tmp_path: Path) -> 
     assert result.exit_code == 1
     assert "bbc may judge, but never train" in result.output
     assert not (tmp_path / "model.npz").exists()
+
+
+def test_titles_are_found_in_texts_that_have_them() -> None:
+    def read(source: str, text: str) -> tuple[str, str]:
+        row = {"source": source, "text": text, "topics": [ARTS]}
+        example = train._example(row)
+        return example.title, example.text
+
+    assert read("headline", "A museum opens") == ("A museum opens", "")
+    assert read("event", "A museum opens. It is new.") == ("", "A museum opens. It is new.")
+    assert read("wikinews", "A museum opens. It is new.") == ("A museum opens.", "It is new.")
+    assert read("wikinews", "A museum opens") == ("", "A museum opens")
+
+
+def test_a_fit_that_is_never_trusted_leaves_all_uncertain() -> None:
+    wrong = np.eye(17)[[1] * 20] * 5
+    judged = learning.Judged(wrong, wrong, [(0,)] * 20, np.ones(20))
+    assert learning.fit_limits(judged, (1.0, 1.0)).margin == 1
 
 
 def test_training_needs_a_source_that_can_judge() -> None:

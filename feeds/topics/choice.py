@@ -22,11 +22,11 @@ MOST_SECONDARY = 2
 class Limits:
     """What is fitted on sources left out of training.
 
-    A topic after the first is secondary when its share is at least `ratio` of the best and at least
-    `least`. An article is uncertain when best and second best are less than `margin` apart.
+    A topic after the first is secondary when its share is at least `least`; to ask for a share of the
+    best, too, gained nothing. An article is uncertain when the shares of best and second best are less
+    than `margin` apart.
     """
 
-    ratio: float
     least: float
     margin: float
 
@@ -55,9 +55,8 @@ def ranked(scores: Sequence[float]) -> list[int]:
 
 def chosen(shares: Sequence[float], order: Sequence[int], limits: Limits) -> list[int]:
     """Return the indexes of the topics of an article: the primary, then those that earned it."""
-    floor = max(limits.ratio * shares[order[0]], limits.least)
-    secondary = [index for index in order[1 : MOST_SECONDARY + 1] if shares[index] >= floor]
-    return [order[0], *secondary]
+    later = order[1 : MOST_SECONDARY + 1]
+    return [order[0], *(index for index in later if shares[index] >= limits.least)]
 
 
 def uncertain(shares: Sequence[float], order: Sequence[int], limits: Limits) -> bool:

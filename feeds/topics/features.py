@@ -40,9 +40,6 @@ class Words:
         """The title, then the paragraphs."""
         return (self.title, *self.body)
 
-    def __bool__(self) -> bool:
-        return any(self.segments)
-
 
 def read(title: str, paragraphs: Iterable[str]) -> Words:
     """Return the words of a title and of the first `MOST_WORDS` words of a body."""

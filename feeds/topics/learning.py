@@ -136,14 +136,14 @@ def _loss(judged: Judged, parts: tuple[float, float]) -> float:
 def fit_limits(judged: Judged, parts: tuple[float, float]) -> Limits:
     """Return the limits of the choice.
 
-    `ratio` and `least` give the highest F1 over all topics of all texts. `margin` is the least, in
-    hundredths, such that `_TRUSTED` of the texts at or above it stand on a right topic.
+    `least` gives the highest F1 over all topics of all texts. `margin` is the least, in hundredths,
+    such that `_TRUSTED` of the texts at or above it stand on a right topic.
     """
     shares = combined(judged, parts)
     ranks = np.sort(shares, axis=1)[:, ::-1]
-    grid = [(ratio / 20, least / 50) for ratio in range(1, 17) for least in range(2, 16)]
-    ratio, least = max(grid, key=lambda pair: _f1(judged, shares, ranks, pair))
-    return Limits(ratio, least, _margin(judged, shares, ranks[:, 0] - ranks[:, 1]))
+    tried = (hundredths / 100 for hundredths in range(2, 51))
+    least = max(tried, key=lambda each: _f1(judged, shares, ranks, each))
+    return Limits(least, _margin(judged, shares, ranks[:, 0] - ranks[:, 1]))
 
 
 def _margin(judged: Judged, shares: Floats, gaps: Floats) -> float:
@@ -156,10 +156,9 @@ def _margin(judged: Judged, shares: Floats, gaps: Floats) -> float:
     return 1.0
 
 
-def _f1(judged: Judged, shares: Floats, ranks: Floats, pair: tuple[float, float]) -> float:
-    floor = np.maximum(pair[0] * ranks[:, :1], pair[1])
-    given = (shares >= floor) & (shares >= ranks[:, MOST_SECONDARY : MOST_SECONDARY + 1])
-    given |= shares == ranks[:, :1]
+def _f1(judged: Judged, shares: Floats, ranks: Floats, least: float) -> float:
+    secondary = (shares >= least) & (shares >= ranks[:, MOST_SECONDARY : MOST_SECONDARY + 1])
+    given = secondary | (shares == ranks[:, :1])
     wanted = targets(judged.labels) > 0
     both = judged.weight @ (given & wanted).sum(axis=1)
     return float(2 * both / (judged.weight @ (given.sum(axis=1) + wanted.sum(axis=1))))

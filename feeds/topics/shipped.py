@@ -123,8 +123,8 @@ def _script(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Script:
         arrays[f"{name}.weights"].astype(np.int8),
         arrays[f"{name}.scale"].astype(np.float64),
     )
-    by_lexicon, by_table, ratio, least, margin = arrays[f"{name}.fit"].tolist()
-    return Script(table, Fit(by_lexicon, by_table, Limits(ratio, least, margin)))
+    by_lexicon, by_table, least, margin = arrays[f"{name}.fit"].tolist()
+    return Script(table, Fit(by_lexicon, by_table, Limits(least, margin)))
 
 
 def _digest(body: bytes) -> bytes:
