@@ -103,7 +103,7 @@ def scan(folder: Path, ignore: Sequence[str] = ()) -> Scan:
     while waiting:
         entry = waiting.pop()
         path = entry.path[root:]
-        if _left_out(entry.name, path, ignore):
+        if left_out(entry.name, path, ignore):
             continue
         try:
             if entry.is_dir(follow_symlinks=False):
@@ -183,7 +183,8 @@ def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         return list(entries)
 
 
-def _left_out(name: str, path: str, ignore: Sequence[str]) -> bool:
+def left_out(name: str, path: str, ignore: Sequence[str]) -> bool:
+    """Whether a scan passes over a name: hidden, unfinished, or matching a glob of `ignore`."""
     return (
         name.startswith(".")
         or any(fnmatchcase(name, glob) for glob in UNFINISHED)

@@ -155,6 +155,8 @@ def test_articles_are_listed_newest_first(filled: Shell) -> None:
         for line in filled("articles", "--channel", "politics", "--json").splitlines()
     }
     assert channel == "politics"
+    filled("articles", "--channel", "sports", status=2)
+    assert "no channel 'sports'; there is politics, economy" in filled.err
 
 
 def test_an_article_is_shown_by_the_start_of_its_id(filled: Shell) -> None:
@@ -184,6 +186,13 @@ def test_check_shows_each_line_and_changes_nothing(shell: Shell) -> None:
     assert len(said.splitlines()) == 1 + len(Path(files[0]).read_text().split("\n")[:-1])
     assert not Path(".feeds").exists()
     assert not Path("out").exists()
+
+
+def test_check_tells_which_names_a_pass_leaves_out(shell: Shell) -> None:
+    Path("feeds.toml").write_text('[seeds]\nignore = ["*.bak"]\n')
+    for name in ("a.part", ".hidden", "old.bak"):
+        Path(name).write_text("x\n")
+        assert shell.json("check", name)["outcome"] == "ignore"
 
 
 def test_check_says_why_a_file_cannot_be_read(shell: Shell) -> None:

@@ -306,6 +306,16 @@ def test_a_corrected_body_raises_updated_and_keeps_id_and_published(store: Store
     assert store.entries.last_change("politics") > 1
 
 
+def test_a_correction_raises_updated_even_among_others(store: Store) -> None:
+    record(store, make_article("S", LONG, published=NOW))
+    [before] = entries(store)
+    record(store, *(make_article(f"{n}", OTHER, published=None) for n in range(5)), name="b")
+    record(store, make_article("S", OTHER, published=NOW), name="c")
+    [after] = [entry for entry in entries(store) if entry.article.title == "S"]
+    assert after.article.paragraphs == (OTHER,)
+    assert after.updated > before.updated
+
+
 def test_a_teaser_becomes_its_full_text_with_the_date(store: Store) -> None:
     teaser = make_article("A", LONG[:50] + "...", published=None, truncated=True)
     record(store, teaser)

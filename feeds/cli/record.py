@@ -16,9 +16,10 @@ from feeds import app as opened
 from feeds import channels, digests, inbox
 from feeds.app import App
 from feeds.cli.common import SOME_FAILED, application, emit, json_option, places, settings, stamp
+from feeds.config import SeedsSettings
 from feeds.digests.lines import Unreadable, lines_of
 from feeds.digests.report import as_json as reading_as_json
-from feeds.errors import DigestError
+from feeds.errors import DigestError, UsageError
 from feeds.model import Article, Digest, Entry, Outcome, Part, Reading
 from feeds.publication import credit, dated
 
@@ -51,7 +52,7 @@ def check(context: click.Context, files: tuple[Path, ...], as_json: bool) -> int
     now = opened.clock(os.environ)()
     failed = False
     for file in files:
-        digest, reading = _read(file, zone, now, found.seeds.max_bytes)
+        digest, reading = _read(file, zone, now, found.seeds)
         failed = failed or reading.outcome is Outcome.QUARANTINE
         if as_json:
             emit(reading_as_json(inbox.show(str(file)), reading))
@@ -75,6 +76,9 @@ def articles(context: click.Context, channel: str | None, limit: int | None, as_
       feeds articles --channel sport --json
     """
     with application(context) as app:
+        slugs = [one.slug for one in app.publication.channels]
+        if channel is not None and channel not in slugs:
+            raise UsageError(f"no channel {channel!r}; there is {', '.join(slugs)}")
         for entry in app.store.entries.newest(limit, channel):
             if as_json:
                 emit(_as_json(app, entry))
@@ -108,18 +112,22 @@ COMMANDS = (check, articles, show)
 
 
 def _read(
-    file: Path, zone: ZoneInfo, now: datetime, max_bytes: int
+    file: Path, zone: ZoneInfo, now: datetime, seeds: SeedsSettings
 ) -> tuple[Digest | None, Reading]:
+    if inbox.left_out(file.name, str(file), seeds.ignore):
+        detail = "hidden, unfinished or configured to be ignored: a pass leaves such a name out"
+        return None, Reading(Outcome.IGNORE, reason="name", detail=detail)
     try:
-        digest = inbox.read(file, now, max_bytes)
+        digest = inbox.read(file, now, seeds.max_bytes)
     except DigestError as error:
         return None, Reading(Outcome.QUARANTINE, reason=error.reason, detail=error.detail)
     return digest, digests.read(digest, zone)
 
 
 def _tell_reading(name: str, digest: Digest | None, reading: Reading) -> None:
-    if reading.outcome is Outcome.QUARANTINE:
-        click.secho(f"{name}: quarantine, {reading.reason}: {reading.detail}", fg="red")
+    if reading.outcome is not Outcome.ARTICLES:
+        colour = "red" if reading.outcome is Outcome.QUARANTINE else "yellow"
+        click.secho(f"{name}: {reading.outcome}, {reading.reason}: {reading.detail}", fg=colour)
         for format_name, score in reading.scores:
             click.echo(f"  {format_name}: {score:.0%} of the lines explained")
     else:

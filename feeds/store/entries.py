@@ -233,7 +233,7 @@ def _improve(
     )
     if text_changed:
         moment = received.replace(microsecond=0) - timedelta(seconds=position)
-        values["updated"] = _free(connection, max(moment, known["updated"] + timedelta(seconds=1)))
+        values["updated"] = _free(connection, moment, known["updated"])
     connection.execute(sa.update(entries).where(entries.c.seq == seq).values(values))
     if only_views and publisher == known["publisher"]:
         _change(connection, seq, "views", received)
@@ -252,17 +252,19 @@ def _improve(
     return "updated"
 
 
-def _free(connection: sa.Connection, moment: datetime) -> datetime:
+def _free(connection: sa.Connection, moment: datetime, after: datetime | None = None) -> datetime:
     """Return the latest second, at or before `moment`, that no entry has as `updated`.
 
     Readers sort by it, and the W3C validator warns of entries that share one (DuplicateUpdated). In a
-    crowd of more than 100 the moment is shared after all.
+    crowd of more than 100 the moment is shared after all. `after` is the `updated` that a correction
+    must raise; should none be free between the two, it is raised by a second.
     """
     crowd = sa.select(entries.c.updated).where(entries.c.updated.between(moment - _CROWD, moment))
     taken = set(connection.scalars(crowd))
     steps = range(int(_CROWD.total_seconds()) + 1)
     free = (moment - timedelta(seconds=step) for step in steps)
-    return next((second for second in free if second not in taken), moment)
+    found = next((second for second in free if second not in taken), moment)
+    return found if after is None or found > after else after + timedelta(seconds=1)
 
 
 def _change(connection: sa.Connection, seq: int, kind: str, at: datetime) -> int:
