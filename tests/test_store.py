@@ -309,8 +309,10 @@ def test_a_corrected_body_raises_updated_and_keeps_id_and_published(store: Store
 def test_a_correction_raises_updated_even_among_others(store: Store) -> None:
     record(store, make_article("S", LONG, published=NOW))
     [before] = entries(store)
-    record(store, *(make_article(f"{n}", OTHER, published=None) for n in range(5)), name="b")
-    record(store, make_article("S", OTHER, published=NOW), name="c")
+    soon = NOW + timedelta(seconds=1)
+    crowd = [make_article(f"{n}", OTHER, published=None) for n in range(5)]
+    record(store, *crowd, name="b", received=soon)
+    record(store, make_article("S", OTHER, published=NOW), name="c", received=soon)
     [after] = [entry for entry in entries(store) if entry.article.title == "S"]
     assert after.article.paragraphs == (OTHER,)
     assert after.updated > before.updated
