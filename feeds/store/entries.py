@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -220,7 +220,8 @@ def _improve(
     before, received = rows.article(known), desk.digest.received
     after, text_changed = identity.merge(before, filing.article)
     publisher = known["publisher"] or desk.publisher
-    if (after, publisher) == (before, known["publisher"]):
+    same_publisher = publisher == known["publisher"]
+    if after == before and same_publisher:
         return "unchanged"
     seq = known["seq"]
     values = rows.article_columns(after) | {
@@ -228,14 +229,11 @@ def _improve(
         "best_date": after.published or known["first_seen"],
         "views_at": received if after.views != before.views else known["views_at"],
     }
-    only_views = rows.article_columns(before) | {"views": after.views} == rows.article_columns(
-        after
-    )
     if text_changed:
         moment = received.replace(microsecond=0) - timedelta(seconds=position)
         values["updated"] = _free(connection, moment, known["updated"])
     connection.execute(sa.update(entries).where(entries.c.seq == seq).values(values))
-    if only_views and publisher == known["publisher"]:
+    if same_publisher and replace(before, views=after.views) == after:
         _change(connection, seq, "views", received)
         return "updated"
     change = _change(connection, seq, "updated", received)
