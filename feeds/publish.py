@@ -147,8 +147,10 @@ def _read(folder: int, name: str) -> bytes | None:
 
 
 def _replace(folder: int, name: str, data: bytes) -> None:
-    beside = f".{name}.{os.getpid()}.tmp"
-    with suppress(FileNotFoundError):  # left by a process with our number that was killed
+    # Always the same name, so that what a killed pass left is cleared by the next one, which writes
+    # this document again. The lock of the state folder keeps two passes apart.
+    beside = f".{name}.tmp"
+    with suppress(FileNotFoundError):
         os.unlink(beside, dir_fd=folder)
     descriptor = os.open(beside, _FRESH, 0o644, dir_fd=folder)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +36,7 @@ def test_equal_bytes_are_not_written_again(tmp_path: Path) -> None:
 
 
 def test_no_temporary_file_stays(tmp_path: Path) -> None:
-    (tmp_path / f".a.html.{os.getpid()}.tmp").write_bytes(b"left by a killed process")
+    (tmp_path / ".a.html.tmp").write_bytes(b"left by a killed process")
     publish.write(tmp_path, [document("a.html")])
     assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
 
