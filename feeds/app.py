@@ -11,9 +11,10 @@ import hashlib
 import ipaddress
 import os
 import secrets
+import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parseaddr
@@ -161,18 +162,24 @@ def secret(app: App) -> bytes:
         return given.encode()
     path = app.settings.state_folder / "secret"
     try:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            beside = path.with_suffix(".new")
-            beside.unlink(missing_ok=True)
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 -- for its mode
-                file.write(secrets.token_bytes(_SECRET_BYTES))
-                os.fsync(file.fileno())
-            beside.rename(path)
-            return path.read_bytes()
+        if not path.exists():
+            _mint_secret(path)
+        key = path.read_bytes()
     except OSError as error:
         raise StoreError(str(path), error.strerror or str(error)) from error
+    if len(key) < _SECRET_BYTES:
+        raise StoreError(str(path), "the key is cut short; put it back from a backup")
+    return key
+
+
+def _mint_secret(path: Path) -> None:
+    """Make the key file whole, unless another process is first: a link never replaces a file."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:  # mode 0600
+        file.write(secrets.token_bytes(_SECRET_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, path)
 
 
 @cache

@@ -13,9 +13,6 @@ from feeds.model import MEDIATOPICS, Channel, Entry, Feed, TopicCode, TopicShare
 GENERAL = Channel("general", "Other news", "News that gave no evidence of a topic")
 """The channel of entries without any topic."""
 
-ALL = Channel("all", "All news", "Every entry of every channel")
-"""A listing of every channel, not a channel: the same ids, outside the default group of the OPML."""
-
 _SLUGS = (
     ("politics", "Politics", "11"),
     ("economy", "Economy", "04"),

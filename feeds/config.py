@@ -14,11 +14,12 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from feeds import slots
+from feeds import channels, slots
 from feeds.errors import ConfigError
 from feeds.model import Source
 
@@ -34,6 +35,8 @@ LATER = frozenset({
     "seeds.on_delete", "seeds.settle", "web.public_url",
 })  # fmt: skip
 """Names that are reserved and have no effect yet: setting one is warned about, not refused."""
+
+_LAST_PORT = 65_535
 
 Reader = Callable[[Any], Any]
 S = TypeVar("S")
@@ -95,7 +98,10 @@ def duration(value: Any) -> timedelta:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value).strip(), re.ASCII)
     if not found:
         raise ValueError('expected a duration, as "90s", "1.5h" or "7d"')
-    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    try:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    except OverflowError as error:
+        raise ValueError("expected a shorter duration") from error
 
 
 def size(value: Any) -> int:
@@ -107,7 +113,10 @@ def size(value: Any) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?i?B)", str(value).strip(), re.ASCII)
     if not found or found[2] not in _SIZES:
         raise ValueError('expected a size, as "500 kB", "1 MB" or "64 MiB"')
-    return int(float(found[1]) * _SIZES[found[2]])
+    try:
+        return int(float(found[1]) * _SIZES[found[2]])
+    except OverflowError as error:
+        raise ValueError("expected a smaller size") from error
 
 
 def _zone(value: Any) -> str:
@@ -119,15 +128,19 @@ def _zone(value: Any) -> str:
 
 
 def _base(value: Any) -> str:
-    parts = urllib.parse.urlsplit(_text(value))
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    parts = urllib.parse.urlsplit(_address(value))
+    if parts.query or parts.fragment:
         raise ValueError('expected the address of out/, as "https://news.example.org/"')
     return str(value).rstrip("/") + "/"
 
 
 def _address(value: Any) -> str:
-    parts = urllib.parse.urlsplit(_text(value))
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urllib.parse.urlsplit(_text(value))
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that don't match, or a port that is none
+        usable = False
+    if not usable:
         raise ValueError('expected an address, as "https://example.org/"')
     return str(value)
 
@@ -168,6 +181,24 @@ def _cron(value: Any) -> str:
 def _mailbox(value: Any) -> str:
     if not re.fullmatch(r"([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)", _text(value)):
         raise ValueError('expected an address, as "News <news@example.org>"')
+    try:
+        parseaddr(value)[1].rpartition("@")[2].encode("idna")
+    except UnicodeError as error:
+        raise ValueError("expected an address with a domain that can be") from error
+    return str(value)
+
+
+def _port(value: Any) -> int:
+    number = _whole(value)
+    if number > _LAST_PORT:
+        raise ValueError(f"expected a port, 1 to {_LAST_PORT}")
+    return number
+
+
+def _subject(value: Any) -> str:
+    unknown = re.sub(r"\{(lead|n|date|time)\}", "", _text(value))
+    if "{" in unknown or "}" in unknown:
+        raise ValueError("expected text with {lead}, {n}, {date} or {time} in it")
     return str(value)
 
 
@@ -214,7 +245,7 @@ class EditionSettings:
     wait: timedelta = _key("3h", duration, "how long a slot waits for something new")
     max_age: timedelta = _key("7d", duration, "older articles are published, not mailed")
     max_entries: int = _key(15, _whole, "the most articles of a letter")
-    subject: str = _key("{lead} + {n} more", _text, "subject of the letter")
+    subject: str = _key("{lead} + {n} more", _subject, "subject of the letter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +262,7 @@ class WebSettings:
     """`[web]`: where `feeds serve` listens; by default where `publication.base_url` points."""
 
     host: str | None = _key(None, _text, "address to listen on")
-    port: int | None = _key(None, _whole, "port to listen on")
+    port: int | None = _key(None, _port, "port to listen on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +315,10 @@ def load(
     Raises:
         ConfigError: a key is unknown or its value is wrong.
     """
+    if "FEEDS_DATABASE" in environ:
+        raise ConfigError(
+            "database", "FEEDS_DATABASE", "this version keeps the record in SQLite only"
+        )
     origins: dict[str, str] = {}
     table, source = _read(file)
     warnings = _check_names(table, source)
@@ -363,6 +398,8 @@ def _check_names(table: Mapping[str, Any], source: str) -> tuple[str, ...]:
             brackets = f"[{name}]" if shape is dict else f"[[{name}]]"
             raise ConfigError(name, source, f"expected a table, {brackets}")
         for row in content if isinstance(content, list) else [content]:
+            if not isinstance(row, dict):
+                raise ConfigError(name, source, f"expected tables, [[{name}]]; found {row!r}")
             for key in row:
                 dotted = f"{name}.{key}"
                 if dotted in LATER:
@@ -428,9 +465,14 @@ def _section(  # noqa: PLR0913, PLR0917 -- a section, and the places that may se
 
 def _named(editions: tuple[EditionSettings, ...], source: str) -> tuple[EditionSettings, ...]:
     names = [edition.name for edition in editions]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError("edition.name", source, f"two editions are named {name!r}")
+    there = [channel.slug for channel in channels.DEFAULTS]
+    for edition in editions:
+        if names.count(edition.name) > 1:
+            raise ConfigError("edition.name", source, f"two editions are named {edition.name!r}")
+        for slug in edition.channels:
+            if slug not in there:
+                reason = f"no channel {slug!r}; there is {', '.join(there)}"
+                raise ConfigError("edition.channels", source, reason)
     return editions
 
 

@@ -148,15 +148,20 @@ def load(folder: Path, sighting: Sighting, now: datetime, max_bytes: int) -> Dig
 
 
 def read(path: Path, now: datetime, max_bytes: int) -> Digest:
-    """Return any file that a person names as a digest received at `now`; links and pipes are followed.
+    """Return a file that a person names as a digest received at `now`; links are followed.
 
     Raises:
-        DigestError: with the reason `missing`, `too_large` or `unreadable`.
+        DigestError: with the reason `missing`, `special` (no regular file: a FIFO may never end),
+            `too_large` or `unreadable`.
     """
     name = show(str(path))
     try:
-        with path.open("rb", buffering=0) as file:
-            data = _bytes(file.fileno(), name, max_bytes)
+        with ExitStack() as stack:
+            descriptor = _open(stack, path, os.O_NONBLOCK | os.O_NOCTTY)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise DigestError(name, "special", f"{_kind(status)}, not a regular file")
+            data = _bytes(descriptor, name, max_bytes)
     except OSError as error:
         reason = "missing" if isinstance(error, FileNotFoundError) else "unreadable"
         raise DigestError(name, reason, _why(error)) from error

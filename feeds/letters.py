@@ -45,7 +45,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "name": "{name} edition",
         "archive": "From the archive",
         "lead": "Top news",
-        "contents": "In this letter",
+        "contents": "In this edition",
         "source": "Source: {credit}, {date}",
         "more": "{n} more in {channel} on the web",
         "whole": "Read this edition on the web",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import NewType
 
 EntryId = NewType("EntryId", str)
@@ -220,6 +221,10 @@ class Source:
     content: str = "full"
     indexed: bool = False
 
+    def publishes(self, digest: str) -> bool:
+        """Whether a digest of this name is the publisher's."""
+        return fnmatchcase(digest, self.match)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -281,6 +286,10 @@ class Channel:
     language: str | None = None
 
 
+ALL = Channel("all", "All news", "Every entry of every channel")
+"""A listing of every channel, not a channel: the same ids, outside the default group of the OPML."""
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
     """A channel's entries as of now, newest first; `updated` is the newest entry's, UTC."""
@@ -325,6 +334,11 @@ class Brief:
     dated: bool = True
 
 
+def edition_path(name: str, slot: str) -> str:
+    """Return where the page of an edition stands below `out/`."""
+    return f"editions/{name}/{slot.replace(':', '')}.html"
+
+
 @dataclass(frozen=True, slots=True)
 class Edition:
     """The entries of one issue of the newsletter, frozen when composed.
@@ -355,7 +369,7 @@ class Edition:
     @property
     def path(self) -> str:
         """The edition's page below `out/`."""
-        return f"editions/{self.name}/{self.slot.replace(':', '')}.html"
+        return edition_path(self.name, self.slot)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,17 @@ class Publication:
         return f"{local.day} {MONTHS[local.month - 1]} {local.year}"
 
     def source(self, entry: Entry) -> Source | None:
-        """Return the configured publisher of an entry, if it has one."""
-        return next((source for source in self.sources if source.name == entry.publisher), None)
+        """Return the configured publisher of an entry: that on record, else that of its digest."""
+        if entry.publisher is None:
+            matching = (source for source in self.sources if source.publishes(entry.digest))
+        else:
+            matching = (source for source in self.sources if source.name == entry.publisher)
+        return next(matching, None)
+
+    def publisher(self, entry: Entry) -> str | None:
+        """Return the name of an entry's publisher, also when it is configured no more."""
+        source = self.source(entry)
+        return source.name if source else entry.publisher
 
     def channel(self, slug: str) -> Channel | None:
         """Return the channel of that slug, if the publication has it."""
@@ -94,7 +103,8 @@ def credit(publication: Publication, entry: Entry) -> Credit:
     is ever made up.
     """
     source = publication.source(entry)
-    names = dict.fromkeys(name for name in (entry.article.source, entry.publisher) if name)
+    publisher = publication.publisher(entry)
+    names = dict.fromkeys(name for name in (entry.article.source, publisher) if name)
     address = entry.article.url
     if address is None and source is not None:
         address = source.home

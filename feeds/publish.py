@@ -52,7 +52,7 @@ def write(out: Path, documents: Iterable[Document]) -> Written:
                 continue
             _replace(folder, name, document.data)
         written += 1
-        touched.add(parents)
+        touched.update(parents[:depth] for depth in range(len(parents) + 1))
     for parents in sorted(touched):
         with _explained("/".join(parents)), _folder(out, parents, make=False) as folder:
             os.fsync(folder)
@@ -95,7 +95,7 @@ def _explained(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EEXIST}:
             reason = "a link or a file stands where a folder belongs; move it away"
         elif error.errno == errno.ENOSPC:
             reason = "the disk is full; make room and run again: nothing on record is lost"

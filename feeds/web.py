@@ -60,18 +60,22 @@ def application(out: Path) -> Starlette:
     return Starlette(routes=[Route("/{path:path}", serve, methods=["GET", "HEAD"])])
 
 
-def run(out: Path, host: str, port: int) -> None:
-    """Serve a folder until interrupted.
+def listener(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
 
     Raises:
         UsageError: the address can't be listened on.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"can't listen on {host}:{port}: {reason}; name another --port") from error
+
+
+def run(out: Path, listener: socket.socket) -> None:
+    """Serve a folder on a socket until interrupted."""
     config = uvicorn.Config(application(out), log_level="warning", server_header=False)
     uvicorn.Server(config).run(sockets=[listener])
 

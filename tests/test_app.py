@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,6 +88,23 @@ def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
     assert opened.secret(app) == first
     assert (tmp_path / "state/secret").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "state").glob("secret*")] == ["secret"]
+
+
+def test_all_processes_hold_the_same_secret(tmp_path: Path) -> None:
+    app = open_and_return(tmp_path)
+    for _ in range(20):
+        (tmp_path / "state/secret").unlink(missing_ok=True)
+        with ThreadPoolExecutor(8) as pool:
+            keys = set(pool.map(lambda _n: opened.secret(app), range(8)))
+        assert len(keys) == 1
+        assert len(keys.pop()) == 32
+
+
+def test_a_secret_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    app = open_and_return(tmp_path)
+    (tmp_path / "state/secret").write_bytes(b"")
+    with pytest.raises(StoreError, match="cut short"):
+        opened.secret(app)
 
 
 def test_a_given_secret_wins(tmp_path: Path) -> None:

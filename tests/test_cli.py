@@ -88,8 +88,10 @@ def test_a_newcomer_is_told_what_happened_and_what_to_do(filled: Shell) -> None:
     assert "feeds subscribers add you@example.org" in said
 
 
-def test_an_empty_seeds_folder_is_no_error(shell: Shell) -> None:
+def test_an_empty_seeds_folder_is_no_error_and_uses_up_no_slot(shell: Shell) -> None:
     assert "Put digests into seeds/" in shell("run")
+    shutil.copytree(SEEDS, "seeds", dirs_exist_ok=True)
+    assert "out/editions/daily/2026-01-02T0800.html" in shell("run")
 
 
 def test_a_missing_seeds_folder_is_wrong_usage(shell: Shell) -> None:
@@ -261,7 +263,7 @@ def test_a_preview_changes_nothing(shell: Shell) -> None:
 
 def test_a_preview_of_nothing_says_so(shell: Shell) -> None:
     shell("run")
-    shell("edition", "preview", status=2)
+    shell("edition", "preview", status=1)
     assert "nothing to preview" in shell.err
 
 
@@ -316,7 +318,7 @@ def test_an_import_reads_what_it_can_and_names_the_rest(shell: Shell) -> None:
     shell(*arguments, "--confirmed", status=2)
     assert "--consent" in shell.err
     said = shell(*arguments, "--confirmed", "--consent", "forms of May", status=3)
-    assert said == "2 added\n"
+    assert said == "2 added, 1 bad\n"
     assert "list.csv:3: 'bad address'" in shell.err
     rows = [json.loads(line) for line in shell("subscribers", "list", "--json").splitlines()]
     assert [(row["email"], row["channels"]) for row in rows] == [
@@ -329,13 +331,68 @@ def test_an_import_without_consent_waits_and_brings_nobody_back(filled: Shell) -
     filled("subscribers", "add", "left@example.org")
     filled("subscribers", "remove", "left@example.org")
     Path("list.csv").write_text("email\nleft@example.org\nnew@example.org\n")
-    assert filled("subscribers", "import", "list.csv") == "1 added, 1 refused\n"
+    said = filled("subscribers", "import", "list.csv")
+    assert said.startswith("1 refused, 1 added\nThey are pending")
     states = [
         json.loads(line)["state"] for line in filled("subscribers", "list", "--json").splitlines()
     ]
     assert states == ["unsubscribed", "pending"]
     filled("run")
     assert not Path(".feeds/outbox").exists()
+
+
+def test_who_is_pending_becomes_active_by_consent_or_by_hand(shell: Shell) -> None:
+    Path("list.csv").write_text("email\na@example.org\nb@example.org\n")
+    shell("subscribers", "import", "list.csv")
+    Path("one.csv").write_text("email\na@example.org\n")
+    shell("subscribers", "import", "one.csv", "--confirmed", "--consent", "by letter")
+    shell("subscribers", "add", "b@example.org")
+    rows = [json.loads(line) for line in shell("subscribers", "list", "--json").splitlines()]
+    assert [row["state"] for row in rows] == ["active", "active"]
+
+
+def test_an_import_leaves_wishes_alone_that_it_does_not_name(shell: Shell) -> None:
+    shell("subscribers", "add", "a@example.org", "--channels", "politics")
+    Path("list.csv").write_text("email\na@example.org\n")
+    arguments = ("subscribers", "import", "list.csv", "--confirmed", "--consent", "x")
+    assert shell.json(*arguments) == {"unchanged": 1}
+    shell("subscribers", "add", "a@example.org")
+    assert shell.json("subscribers", "list")["channels"] == ["politics"]
+    shell("subscribers", "add", "a@example.org", "--channels", "")
+    assert shell.json("subscribers", "list")["channels"] == []
+
+
+def test_results_are_printed_for_programs(filled: Shell) -> None:
+    assert filled.json("subscribers", "add", "A@example.org") == {
+        "email": "a@example.org",
+        "result": "added",
+    }
+    assert filled.json("subscribers", "remove", "a@example.org")["result"] == "removed"
+    preview = filled.json("edition", "preview")
+    assert preview["slot"] == "2026-01-02T08:00"
+    assert "<html" in preview["html"]
+
+
+def test_a_mistake_is_told_in_one_line(filled: Shell) -> None:
+    for status, *arguments in (
+        (2, "edition", "preview", "--html", "gone/a.html"),
+        (2, "edition", "preview", "--eml", "gone/a.eml"),
+        (1, "edition", "preview", "--to", "nonsense"),
+        (1, "send", "--to", "nonsense"),
+        (1, "subscribers", "remove", "nonsense"),
+        (2, "subscribers", "add", "a@example.org", "--languages", "xx-notalanguage"),
+        (2, "subscribers", "import", "gone.csv"),
+    ):
+        filled(*arguments, status=status)
+        assert filled.err.count("\n") == 1, arguments
+
+
+def test_a_full_disk_behind_stdout_is_an_error(filled: Shell) -> None:
+    command = [sys.executable, "-m", "feeds", "articles"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "feeds: output: No space left on device\n")
+    assert filled("articles")
 
 
 def test_a_csv_without_addresses_is_refused(shell: Shell) -> None:
@@ -348,13 +405,19 @@ def test_a_csv_without_addresses_is_refused(shell: Shell) -> None:
 def test_send_delivers_an_open_edition_to_one_or_to_all(filled: Shell) -> None:
     filled("subscribers", "add", "a@example.org")
     filled("subscribers", "add", "b@example.org")
+    before = filled.json("status")
     assert "2 letters to deliver" in filled("send", "--dry-run")
+    assert filled.json("status") == before
     assert not Path(".feeds/outbox").exists()
     assert filled.json("send", "--to", "a@example.org")["written"] == 1
     assert filled.json("send")["written"] == 1
     assert filled.json("send")["written"] == 0
     assert filled.json("send", "--again", "2026-01-02T0800")["written"] == 2
+    assert "2 letters to deliver" in filled("send", "--again", "2026-01-02T0800", "--dry-run")
+    said = filled("send", "--again", "2026-01-02T0800", "--dry-run", "--to", "a@example.org")
+    assert "1 letter to deliver" in said
     filled("send", "--again", "2020-01-01T0800", status=1)
+    assert filled("send") == "Nothing to deliver\n"
 
 
 def test_send_now_composes_what_is_new(filled: Shell) -> None:

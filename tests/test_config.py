@@ -67,8 +67,17 @@ def test_an_empty_file_and_none_are_the_same(
         ("[feeds]\ndays = '7 weeks'", r"expected a duration"),
         ("[feeds]\ncontent = 'some'", r"expected 'full' or 'summary'"),
         ("[publication]\ntimezone = 'Mars/Olympus'", r"expected a zone of the IANA database"),
-        ("[publication]\nbase_url = 'news.example.org'", r"expected the address of out/"),
-        ("[publication]\nbase_url = 'javascript:x'", r"expected the address of out/"),
+        ("[publication]\nbase_url = 'news.example.org'", r"expected an address"),
+        ("[publication]\nbase_url = 'javascript:x'", r"expected an address"),
+        ("[publication]\nbase_url = 'http://host:abc/'", r"expected an address"),
+        ("[publication]\nbase_url = 'http://host/?q'", r"expected the address of out/"),
+        ("[web]\nport = 99999", r"expected a port, 1 to 65535"),
+        ("[feeds]\ndays = '99999999999d'", r"expected a shorter duration"),
+        ("[feeds]\nmax_bytes = '" + "9" * 400 + " MB'", r"expected a smaller size"),
+        ("edition = [1]", r"expected tables, \[\[edition\]\]; found 1"),
+        ("[[edition]]\nchannels = ['sprot']", r"no channel 'sprot'; there is politics, "),
+        ("[[edition]]\nsubject = '{leda}'", r"expected text with \{lead\}"),
+        ("[mail]\nfrom = 'N <n@exa..mple>'", r"a domain that can be"),
         ("[publication]\nlanguage = 'english please'", r"expected a language tag"),
         ("[publication]\nid_authority = 'example.org'", r"as in RFC 4151"),
         ("[[edition]]\nname = '../x'", r"expected a short name"),
@@ -94,6 +103,11 @@ def test_a_wrong_setting_names_the_key_the_file_and_the_way_out(
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^FEEDS_FEEDS_ENTRIES: feeds\.entries: "):
         load("", tmp_path, FEEDS_FEEDS_ENTRIES="many")
+
+
+def test_a_database_that_would_not_be_used_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="FEEDS_DATABASE: database: "):
+        load("", tmp_path, FEEDS_DATABASE="postgresql://x/y")
 
 
 def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:

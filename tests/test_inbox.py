@@ -317,10 +317,17 @@ def test_a_named_file_is_read_through_a_link(tmp_path: Path) -> None:
 
 
 def test_a_named_file_is_held_to_the_limit(tmp_path: Path) -> None:
-    assert reason(lambda: inbox.read(Path("/dev/zero"), NOW, LIMIT)) == "too_large"
+    (tmp_path / "large.txt").write_bytes(b"x" * (LIMIT + 1))
+    assert reason(lambda: inbox.read(tmp_path / "large.txt", NOW, LIMIT)) == "too_large"
+
+
+def test_a_named_file_that_may_never_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert reason(lambda: inbox.read(tmp_path / "fifo", NOW, LIMIT)) == "special"
+    assert reason(lambda: inbox.read(Path("/dev/zero"), NOW, LIMIT)) == "special"
     assert len(inbox.read(put(tmp_path, "a", b"x" * LIMIT), NOW, LIMIT).data) == LIMIT
 
 
 def test_a_named_file_that_is_missing_or_a_folder_says_so(tmp_path: Path) -> None:
     assert reason(lambda: inbox.read(tmp_path / "none", NOW, LIMIT)) == "missing"
-    assert reason(lambda: inbox.read(tmp_path, NOW, LIMIT)) == "unreadable"
+    assert reason(lambda: inbox.read(tmp_path, NOW, LIMIT)) == "special"

@@ -387,7 +387,7 @@ def test_what_is_not_shown_is_linked_on_the_web() -> None:
 def test_channels_without_room_are_named_at_the_end() -> None:
     plain = body(render(make_mix(limit=3)), "plain")
     contents = "Politics 4 · Economy 2 · Science and technology 1 · Sport 1"
-    assert f"In this letter: {contents}" in " ".join(plain.split())
+    assert f"In this edition: {contents}" in " ".join(plain.split())
     assert "ALSO ON THE WEB\n\nPolitics: 3\nSport: 1\n" in plain
 
 

@@ -18,7 +18,7 @@ from test_outputs import AUTHORITY, case, make_feed
 
 from feeds import channels, outputs
 from feeds.errors import TemplateError
-from feeds.model import Brief, Document, Edition, Entry, Feed, Precision, Source, TopicShare
+from feeds.model import ALL, Brief, Document, Edition, Entry, Feed, Precision, Source, TopicShare
 from feeds.publication import Publication
 from feeds.text import clean
 
@@ -55,7 +55,7 @@ def site() -> tuple[Publication, list[Document]]:
     """Return a whole small site: every kind of page."""
     publication, politics, _ = case()
     own = [replace(politics, channel=channel, entries=()) for channel in channels.DEFAULTS[1:]]
-    feeds: list[Feed] = [politics, *own, replace(politics, channel=channels.ALL)]
+    feeds: list[Feed] = [politics, *own, replace(politics, channel=ALL)]
     first, second, third = politics.entries
     edition = make_edition(
         make_brief(first, also=("economy",)),
@@ -67,7 +67,7 @@ def site() -> tuple[Publication, list[Document]]:
     documents.append(outputs.edition(edition, publication))
     for feed in feeds:
         documents += outputs.render(feed, publication, AUTHORITY)
-    documents += outputs.catalogues(feeds, publication, [edition], {"politics": 3})
+    documents += outputs.catalogues(feeds, publication, [edition])
     return publication, documents
 
 
@@ -282,7 +282,7 @@ def test_a_foreign_article_says_its_language() -> None:
 
 
 def test_pages_are_not_indexed_until_their_sources_are() -> None:
-    open_, closed = Source("Open", indexed=True), Source("Closed")
+    open_, closed = Source("Open", "open*", indexed=True), Source("Closed", "closed*")
     publication = make_publication(sources=(open_, closed))
     one, two = make_entry(seq=1, publisher="Open"), make_entry(seq=2, publisher="Closed")
 
@@ -292,6 +292,7 @@ def test_pages_are_not_indexed_until_their_sources_are() -> None:
     assert not noindex(article_page(one, publication))
     assert noindex(article_page(two, publication))
     assert noindex(article_page(make_entry(), publication))
+    assert not noindex(article_page(make_entry(digest="open.txt"), publication))
     assert not noindex(channel_page(make_feed(one), publication=publication))
     assert noindex(channel_page(make_feed(one, two), publication=publication))
     assert noindex(channel_page(make_feed(one), [two], publication))
@@ -336,7 +337,7 @@ def test_entries_of_other_channels_stand_apart_newest_first() -> None:
 def test_the_index_groups_quiet_channels_and_shows_headlines() -> None:
     politics = make_feed(*(make_entry(make_article(f"Title {n}"), n) for n in range(3)))
     economy = make_feed(channel=channels.DEFAULTS[1])
-    everything = replace(politics, channel=channels.ALL)
+    everything = replace(politics, channel=ALL)
     page = index_page(politics, economy, everything)
     assert [text(one) for one in page.xpath("//section[@class='block']/h3")] == ["Politics"]
     assert [text(one) for one in page.xpath("//section[@class='block']//h4")] == [
@@ -350,7 +351,7 @@ def test_the_index_groups_quiet_channels_and_shows_headlines() -> None:
 
 
 def test_an_index_without_articles_tells_how_to_begin() -> None:
-    page = index_page(make_feed(), make_feed(channel=channels.ALL))
+    page = index_page(make_feed(), make_feed(channel=ALL))
     assert "feeds run" in text(page.xpath("//p[@class='empty']")[0])
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from feeds import app as opened
-from feeds import config, digests, pipeline
+from feeds import channels, config, digests, editions, inbox, outputs, pipeline
 from feeds.app import App
 from feeds.digests import stamp_first
 from feeds.errors import StoreError
-from feeds.model import Digest
+from feeds.model import Digest, Document, Entry, Feed, Letter, Mix, Subscriber
 from feeds.store.subscribers import Wish
 
 DAY = "2026-01-0{day}T06:30:00Z"
@@ -151,7 +152,135 @@ def test_a_format_learned_later_reads_what_was_quarantined(
     assert done.digests["quarantined"] == 3
     assert pipeline.run(app).digests["unchanged"] == 3
     monkeypatch.undo()
-    monkeypatch.setattr(pipeline, "FORMATS", "next")
-    monkeypatch.setattr(pipeline.intake, "FORMATS", "next")
+    monkeypatch.setattr(digests, "VERSION", "next")
     assert pipeline.run(app).articles["new"] == 3
     assert app.store.digests.quarantined() == []
+
+
+def test_a_pass_with_nothing_new_opens_no_file_and_renders_nothing(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.run(app)
+
+    def never(*_arguments: object, **_more: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(inbox, "load", never)
+    for verb in ("render", "article", "edition", "catalogues"):
+        monkeypatch.setattr(outputs, verb, never)
+    done = pipeline.run(app)
+    assert (done.digests, done.failures) == ({"unchanged": 3}, ())
+
+
+def test_one_new_digest_renders_its_own_articles_and_channels_alone(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.run(app)
+    made: list[str] = []
+    article, render = outputs.article, outputs.render
+
+    def note_article(entry: Entry, *rest: Any) -> Document:
+        made.append(entry.article.title)
+        return article(entry, *rest)
+
+    def note_feed(feed: Feed, *rest: Any) -> Iterator[Document]:
+        made.append(feed.channel.slug)
+        return render(feed, *rest)
+
+    monkeypatch.setattr(outputs, "article", note_article)
+    monkeypatch.setattr(outputs, "render", note_feed)
+    (app.settings.seeds_folder / "d.txt").write_text(
+        text(3, "Team loses the cup match", "The national football team lost a match on Saturday.")
+    )
+    pipeline.run(app)
+    [entry] = app.store.entries.newest(1)
+    also = channels.secondary(entry.topics, app.publication.channels)
+    assert sorted(made) == sorted(["Team loses the cup match", entry.channel, *also, "all"])
+
+
+def test_an_edition_that_cannot_be_composed_stops_nothing(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_arguments: object) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(editions, "compose", breaks)
+    done = pipeline.run(app)
+    assert (done.editions, done.articles["new"], done.clean) == ({"failed": 1}, 3, False)
+    assert "edition failed at=daily: a fault of ours" in caplog.text
+    monkeypatch.undo()
+    assert pipeline.run(app).editions == {"composed": 1}
+
+
+def test_a_letter_that_breaks_stops_no_other(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        wish = Wish(f"{name}@example.org")
+        app.store.subscribers.add(wish, app.now(), state="active", reason="test", revive=True)
+    letter = pipeline.newsletter.letter
+
+    def breaks(app: App, mix: Mix, person: Subscriber, message_id: str) -> Letter:
+        if person.email.startswith("a"):
+            raise RuntimeError("a fault of ours")
+        return letter(app, mix, person, message_id)
+
+    monkeypatch.setattr(pipeline.newsletter, "letter", breaks)
+    assert pipeline.run(app).deliveries == {"written": 1, "deferred": 1}
+    monkeypatch.undo()
+    assert pipeline.run(app).deliveries == {"written": 1}
+
+
+def test_nobody_is_sent_an_article_twice_nor_another_letter_again(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds"
+    seeds.mkdir()
+    (seeds / "a.txt").write_text(
+        text(1, "Parliament passes the budget", "The parliament passed the state budget on Monday.")
+    )
+    toml = tmp_path / "feeds.toml"
+    toml.write_text(
+        '[[edition]]\nname = "morning"\ncron = "every day at 07:00"\n'
+        '[[edition]]\nname = "noon"\ncron = "every day at 10:00"\n'
+    )
+    flags = {name: str(tmp_path / name) for name in ("seeds", "out", "state")}
+    found = config.load(flags, {}, toml)
+
+    def one_pass(at: str) -> None:
+        with opened.open_app(found, {"FEEDS_NOW": at}) as app:
+            add = app.store.subscribers.add
+            add(Wish("a@example.org"), app.now(), state="active", reason="r", revive=True)
+            pipeline.run(app)
+
+    one_pass("2026-01-01T04:30:00Z")  # 09:30 in Almaty: only the morning edition has come
+    outbox = tmp_path / "state/outbox"
+    [first] = outbox.iterdir()
+    before = first.read_bytes()
+    (seeds / "b.txt").write_text(
+        text(1, "Team wins the cup final", "The national football team won the cup in the final.")
+    )
+    one_pass("2026-01-01T06:00:00Z")
+    [noon] = outbox.glob("noon-*")
+    assert b"Team wins the cup final" in noon.read_bytes()
+    assert b"Parliament passes" not in noon.read_bytes()
+    first.unlink()
+    with opened.open_app(found, {"FEEDS_NOW": "2026-01-01T06:30:00Z"}) as app:
+        add = app.store.subscribers.add
+        wish = Wish("a@example.org", ("sport",))
+        assert add(wish, app.now(), state="active", reason="r", revive=True) == "changed"
+        for slotted in app.store.editions.find("2026-01-01T07:00"):
+            assert pipeline.send(app, slotted, again=True) == {"written": 1}
+    assert first.read_bytes() == before
+
+
+def test_a_changed_zone_decides_no_slot_twice(tmp_path: Path) -> None:
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds/a.txt").write_text(
+        text(1, "Parliament passes the budget", "The parliament passed the state budget on Monday.")
+    )
+    flags = {name: str(tmp_path / name) for name in ("seeds", "out", "state")}
+    counts = []
+    for zone, hour in (("Asia/Almaty", 4), ("Europe/Berlin", 9), ("Europe/Berlin", 10)):
+        toml = tmp_path / "feeds.toml"
+        toml.write_text(f'[publication]\ntimezone = "{zone}"\n')
+        found = config.load(flags, {}, toml)
+        with opened.open_app(found, {"FEEDS_NOW": f"2026-01-02T{hour:02}:30:00Z"}) as app:
+            counts.append(pipeline.run(app).editions)
+    assert counts == [{"composed": 1}, {}, {}]

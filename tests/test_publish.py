@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,20 @@ def test_equal_bytes_are_not_written_again(tmp_path: Path) -> None:
     assert publish.write(tmp_path, [document("a/b.html")]) == publish.Written(0, 1)
     after = (tmp_path / "a/b.html").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_what_is_written_is_safe_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    publish.write(tmp_path / "out", [document("a/b/c.html")])
+    assert synced[0] == ".c.html.tmp"
+    assert set(synced[1:]) == {"out", "a", "b"}
 
 
 def test_no_temporary_file_stays(tmp_path: Path) -> None:

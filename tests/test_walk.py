@@ -29,6 +29,8 @@ import pytest
 from factories import SEEDS
 from lxml import etree
 
+pytestmark = pytest.mark.slow  # each test starts processes
+
 FEEDS = (sys.executable, "-m", "feeds")
 NOW = "2026-01-02T06:30:00Z"
 CHANNELS = 18
@@ -253,7 +255,7 @@ def test_archived_digests_are_published_and_never_mailed(home: Path) -> None:
 
 
 def test_killed_at_any_time_a_pass_ends_as_if_undisturbed(home: Path, walked: Path) -> None:
-    """Kills real passes at growing delays, then lets one end; the slow suite kills at every call."""
+    """Kills real passes at growing delays, then lets one end."""
     for delay in (0.2, 0.4, 0.6, 0.9, 1.2, 1.6):
         clean = {key: value for key, value in os.environ.items() if not key.startswith("FEEDS_")}
         process = subprocess.Popen(
@@ -284,13 +286,14 @@ def test_pages_link_to_pages_that_are_there(walked: Path) -> None:
             assert target.is_file(), (page, href)
 
 
-def test_an_article_page_is_closed_to_search_until_its_source_is_indexed(home: Path) -> None:
+def test_pages_are_closed_to_search_until_their_source_is_configured_as_indexed(home: Path) -> None:
     run(home)
     page = next((home / "out/articles").rglob("*.html"))
-    assert '<meta name="robots" content="noindex' in page.read_text()
-    (home / "feeds.toml").write_text('[[source]]\nname = "S"\nhome = "https://s.example/"\n')
+    assert 'name="robots" content="noindex' in page.read_text()
+    (home / "feeds.toml").write_text('[[source]]\nname = "Ours"\nindexed = true\n')
     run(home)
-    assert "noindex" in page.read_text()
+    assert "noindex" not in page.read_text()
+    assert "Ours" in page.read_text()
 
 
 @pytest.fixture

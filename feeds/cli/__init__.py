@@ -67,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         status = INTERRUPTED
+    except OSError as error:  # of stdout; every other one is wrapped by the room that met it
+        click.echo(f"feeds: output: {error.strerror}", err=True)
+        status = FAILED
     except FeedsError as error:
         if os.environ.get("FEEDS_DEBUG"):
             raise

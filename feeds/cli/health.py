@@ -9,7 +9,7 @@ import click
 from feeds import config as configuration
 from feeds import pipeline
 from feeds.app import App
-from feeds.cli.common import FAILED, application, emit, json_option, places, settings, stamp
+from feeds.cli.common import FAILED, application, emit, json_option, places, plural, settings, stamp
 from feeds.store.subscribers import ACTIVE
 
 
@@ -95,9 +95,9 @@ def _tell(app: App, checks: list[dict[str, object]]) -> None:
             fg=None if check["ok"] else "red",
         )
     click.echo(
-        f"\nOn record: {sum(app.store.entries.count().values()):,} articles of "
-        f"{app.store.digests.count().get('articles', 0):,} digests, "
-        f"{app.store.subscribers.count().get(ACTIVE, 0):,} active subscribers"
+        f"\nOn record: {plural(sum(app.store.entries.count().values()), 'article')} of "
+        f"{plural(app.store.digests.count().get('articles', 0), 'digest')}, "
+        f"{plural(app.store.subscribers.count().get(ACTIVE, 0), 'active subscriber')}"
     )
     deliveries = {
         state: number for state, number in app.store.editions.count_deliveries().items() if number

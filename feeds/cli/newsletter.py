@@ -6,6 +6,8 @@ import csv
 import email
 import email.policy
 import io
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,8 +17,8 @@ from feeds import app as opened
 from feeds import editions, pipeline
 from feeds.app import App
 from feeds.cli.common import SOME_FAILED, application, emit, json_option, places, plural, stamp
-from feeds.errors import UsageError
-from feeds.model import Letter, Subscriber
+from feeds.errors import FeedsError, UsageError
+from feeds.model import Edition, Letter, Subscriber
 from feeds.store.subscribers import ACTIVE, PENDING, Wish, normalise
 
 
@@ -58,7 +60,7 @@ def list_editions(context: click.Context, limit: int, as_json: bool) -> None:
             if as_json:
                 emit(row)
             else:
-                said = f"{len(made.briefs)} articles: {made.subject}" if made else ""
+                said = f"{plural(len(made.briefs), 'article')}: {made.subject}" if made else ""
                 click.echo(f"{slotted.slot}  {slotted.name:12} {slotted.state:9} {said}".rstrip())
 
 
@@ -67,8 +69,11 @@ def list_editions(context: click.Context, limit: int, as_json: bool) -> None:
 @click.option("--html", type=Path, metavar="FILE", help="Write the HTML part here.")
 @click.option("--eml", type=Path, metavar="FILE", help="Write the whole message here.")
 @click.option("--to", metavar="ADDRESS", help="As this subscriber would get it.")
+@json_option
 @click.pass_context
-def preview(context: click.Context, html: Path | None, eml: Path | None, to: str | None) -> None:
+def preview(
+    context: click.Context, html: Path | None, eml: Path | None, to: str | None, as_json: bool
+) -> None:
     """Show the edition that would be composed now, or the latest one. Changes nothing.
 
     \b
@@ -78,15 +83,25 @@ def preview(context: click.Context, html: Path | None, eml: Path | None, to: str
     """
     with application(context) as app:
         person = app.store.subscribers.find(to) if to else _anybody(app)
-        letter = next(_letters(app, person), None)
-    if letter is None:
-        raise UsageError("there is nothing to preview for them yet; `feeds run` reads digests")
+        made, letter = next(_letters(app, person), (None, None))
+    if made is None or letter is None:
+        raise FeedsError("there is nothing to preview yet; `feeds run` reads digests")
     if html is not None:
-        html.write_text(_body(letter, "html"), encoding="utf-8")
+        _save(html, _body(letter, "html").encode())
     if eml is not None:
-        eml.write_bytes(letter.data)
-    if html is None and eml is None:
+        _save(eml, letter.data)
+    if as_json:
+        about = {"edition": made.name, "slot": made.slot, "subject": letter.subject}
+        emit(about | {"text": _body(letter, "plain"), "html": _body(letter, "html")})
+    elif html is None and eml is None:
         click.echo(f"Subject: {letter.subject}\n\n{_body(letter, 'plain')}")
+
+
+def _save(file: Path, data: bytes) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
 
 
 @click.group()
@@ -107,13 +122,15 @@ _wishes = (
 @_wishes[0]
 @_wishes[1]
 @_wishes[2]
+@json_option
 @click.pass_context
-def add(
+def add(  # noqa: PLR0913, PLR0917 -- one parameter an option
     context: click.Context,
     address: str,
     channels: str | None,
     editions: str | None,
     languages: str | None,
+    as_json: bool,
 ) -> None:
     """Add a subscriber, active at once; or change what one receives.
 
@@ -127,7 +144,7 @@ def add(
         done = app.store.subscribers.add(
             wish, app.now(), state=ACTIVE, reason="added by the operator", revive=True
         )
-    click.echo(f"{wish.email}: {done}")
+    _tell(wish.email, done, as_json=as_json)
 
 
 @subscribers.command("list")
@@ -148,12 +165,20 @@ def list_subscribers(context: click.Context, as_json: bool) -> None:
 @subscribers.command()
 @places
 @click.argument("address")
+@json_option
 @click.pass_context
-def remove(context: click.Context, address: str) -> None:
+def remove(context: click.Context, address: str, as_json: bool) -> None:
     """End a subscription. No import brings the address back; `add` does."""
     with application(context) as app:
         app.store.subscribers.remove(address, app.now(), "removed by the operator")
-    click.echo(f"{address}: removed")
+    _tell(address, "removed", as_json=as_json)
+
+
+def _tell(address: str, result: str, *, as_json: bool) -> None:
+    if as_json:
+        emit({"email": address, "result": result})
+    else:
+        click.echo(f"{address}: {result}")
 
 
 @subscribers.command("import")
@@ -162,9 +187,15 @@ def remove(context: click.Context, address: str) -> None:
 @click.option("--confirmed", is_flag=True, help="They have agreed already; needs --consent.")
 @click.option("--consent", metavar="TEXT", help="How and when they agreed, for the record.")
 @click.option("--dry-run", is_flag=True, help="Check the file, change nothing.")
+@json_option
 @click.pass_context
-def import_(
-    context: click.Context, file: Path, confirmed: bool, consent: str | None, dry_run: bool
+def import_(  # noqa: PLR0913, PLR0917 -- one parameter an option
+    context: click.Context,
+    file: Path,
+    confirmed: bool,
+    consent: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Add subscribers from a CSV file with a column `email`.
 
@@ -179,28 +210,27 @@ def import_(
     if confirmed and not consent:
         raise UsageError("--confirmed needs --consent TEXT: how and when they agreed")
     state, reason = (ACTIVE, f"imported: {consent}") if confirmed else (PENDING, "imported")
-    done = {"added": 0, "changed": 0, "unchanged": 0, "refused": 0}
-    bad = 0
+    done: Counter[str] = Counter()
     with application(context) as app:
         for line, row in _rows(file):
             try:
-                wish = _wish(app, row.get("email", ""), *(row.get(key) for key in _OPTIONAL))
+                wish = _wish(app, row["email"], *(row.get(key) for key in _OPTIONAL))
             except UsageError as error:
-                bad += 1
+                done["bad"] += 1
                 click.echo(f"{file}:{line}: {error}", err=True)
                 continue
-            if not dry_run:
+            if dry_run:
+                done["readable"] += 1
+            else:
                 add = app.store.subscribers.add
                 done[add(wish, app.now(), state=state, reason=reason, revive=False)] += 1
-            else:
-                done["added"] += 1
-    if dry_run:
-        click.echo(f"{plural(done['added'], 'row')} could be imported, {bad} not")
+    if as_json:
+        emit(done)
     else:
-        click.echo(
-            ", ".join(f"{number} {name}" for name, number in done.items() if number) or "none"
-        )
-    return SOME_FAILED if bad else 0
+        click.echo(", ".join(f"{number} {name}" for name, number in done.items()) or "no rows")
+        if done["added"] and not confirmed:
+            click.echo("They are pending and get no letter until `add`, or an import --confirmed.")
+    return SOME_FAILED if done["bad"] else 0
 
 
 COMMANDS = (edition, subscribers)
@@ -212,8 +242,10 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
     """Return the rows of a CSV file with their lines; header names count without case."""
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: not UTF-8: {error.reason}") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     names = [name.strip().lower() for name in reader.fieldnames or ()]
     if "email" not in names:
@@ -229,17 +261,22 @@ def _wish(app: App, address: str, *lists: str | None) -> Wish:
     except ValueError as error:
         raise UsageError(f"{address!r}: {error}") from error
     wanted, named, languages = (_split(text) for text in lists)
+    for tag in languages or ():
+        if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", tag):
+            raise UsageError(f"no language tag: {tag!r}; expected one as en, ru or kk")
     _known("channel", wanted, [channel.slug for channel in app.publication.channels])
     _known("edition", named, [settings.name for settings in app.settings.editions])
     return Wish(email_address, wanted, named, languages)
 
 
-def _split(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+def _split(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _known(kind: str, wanted: Sequence[str], there: Sequence[str]) -> None:
-    for name in wanted:
+def _known(kind: str, wanted: Sequence[str] | None, there: Sequence[str]) -> None:
+    for name in wanted or ():
         if name not in there:
             raise UsageError(f"no {kind} {name!r}; there is {', '.join(there)}")
 
@@ -256,11 +293,11 @@ def _as_json(person: Subscriber) -> dict[str, object]:
     }
 
 
-def _letters(app: App, person: Subscriber) -> Iterator[Letter]:
-    """Yield the letter of each edition that has something for a person, as they would get it now."""
+def _letters(app: App, person: Subscriber) -> Iterator[tuple[Edition, Letter]]:
+    """Yield each edition that has something for a person, and its letter as they would get it now."""
     for made in pipeline.preview(app, app.now()):
         if (mix := editions.selection(made, person)) is not None:
-            yield pipeline.letter(app, mix, person, f"<preview@{opened.mail_domain(app)}>")
+            yield made, pipeline.letter(app, mix, person, f"<preview@{opened.mail_domain(app)}>")
 
 
 def _body(letter: Letter, kind: str) -> str:

@@ -20,8 +20,8 @@ from feeds.cli.common import (
     settings,
 )
 from feeds.errors import NotFoundError, UsageError
+from feeds.model import edition_path
 from feeds.pipeline import Summary
-from feeds.store.editions import WAITING
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _KEYS = {
@@ -83,28 +83,37 @@ def send(  # noqa: PLR0913, PLR0917 -- one parameter an option
     """
     with application(context, "send") as app:
         person = app.store.subscribers.find(to).email if to else None
+        slot = _slot(again) if again else None
+        if slot and not app.store.editions.find(slot):
+            raise NotFoundError("edition", str(again))
+        if dry_run:
+            _tell_waiting(app, slot, person, now=now)
+            return 0
         moment = app.now()
-        if now and not dry_run:
-            pipeline.compose_now(app, moment)
-            for target in (pipeline.EDITIONS, pipeline.SITE):
-                pipeline.publish(app, target)
-        slotted = pipeline.due(app, moment)
-        if again:
-            slotted = app.store.editions.find(_slot(again))
-            if not slotted:
-                raise NotFoundError("edition", again)
+        if now:
+            pipeline.compose_at_once(app, moment)
+        slotted = app.store.editions.find(slot) if slot else pipeline.due(app, moment)
         done: Counter[str] = Counter()
         for one in slotted:
-            if dry_run:
-                waiting = app.store.editions.deliveries(one.id, *WAITING)
-                click.echo(f"{one.name} {one.slot}: {plural(len(waiting), 'letter')} to deliver")
-                continue
-            done += pipeline.send(app, one, only=person, again=bool(again), progress=bar)
+            done += pipeline.send(app, one, only=person, again=bool(slot), progress=bar)
         if as_json:
             emit({key: done[key] for key in _KEYS["deliveries"]})
-        elif not dry_run:
+        elif not +done:
+            click.echo("Nothing to deliver")
+        else:
             _tell_letters(app, done)
     return SOME_FAILED if done["failed"] or done["deferred"] else 0
+
+
+def _tell_waiting(app: App, slot: str | None, person: str | None, *, now: bool) -> None:
+    """Say what `send` would do, and do nothing."""
+    for made in pipeline.preview(app, app.now()) if now else ():
+        click.echo(
+            f"{made.name}: would carry {plural(len(made.briefs), 'article')}: {made.subject}"
+        )
+    for slotted, people in pipeline.waiting(app, again=slot):
+        wanted = [one for one in people if person in {None, one.email}]
+        click.echo(f"{slotted.name} {slotted.slot}: {plural(len(wanted), 'letter')} to deliver")
 
 
 @click.command()
@@ -130,8 +139,9 @@ def serve(context: click.Context, host: str | None, port: int | None) -> None:
     if not (found.out_folder / "index.html").exists():
         raise UsageError(f"{found.out_folder} holds nothing to serve yet; `feeds run` fills it")
     shown = f"[{host}]" if ":" in host else host
-    click.echo(f"Serving {found.out_folder} on http://{shown}:{port}/ - Ctrl-C ends", err=True)
-    web.run(found.out_folder, host, port)
+    with web.listener(host, port) as listener:
+        click.echo(f"Serving {found.out_folder} on http://{shown}:{port}/ - Ctrl-C ends", err=True)
+        web.run(found.out_folder, listener)
 
 
 COMMANDS = (run, send, serve)
@@ -162,8 +172,8 @@ def _tell(app: App, done: Summary) -> None:
         f"Documents  {written} written to {app.out}/" + (f", {removed} removed" if removed else "")
     )
     _tell_letters(app, done.deliveries)
-    for failure in done.failures:
-        click.echo(f"Failed     {failure}", err=True)
+    if done.failures:
+        click.echo(f"Failed     {plural(len(done.failures), 'target')}, as said above", err=True)
     if digests["quarantined"]:
         click.echo("           `feeds status` says why a file was quarantined")
     _tell_next(app)
@@ -182,6 +192,7 @@ def _tell_next(app: App) -> None:
     held = app.store.entries.count()
     if not held:
         click.echo(f"\nPut digests into {app.settings.seeds_folder}/ and run again.")
+    if not held or not (app.out / "index.html").is_file():
         return
     slug = max(held, key=lambda name: (held[name], name))
     local = urllib.parse.urlsplit(app.publication.base_url).hostname in _LOOPBACK
@@ -192,6 +203,6 @@ def _tell_next(app: App) -> None:
     click.echo(f"              {app.publication.url('feeds.opml')}  (all channels)")
     latest = app.store.editions.newest(composed=True, limit=1)
     if latest:
-        click.echo(f"The letter    {app.out / pipeline.thaw(latest[0]).path}")
+        click.echo(f"The letter    {app.out / edition_path(latest[0].name, latest[0].slot)}")
     if not app.store.subscribers.count().get("active"):
         click.echo("Receive it    feeds subscribers add you@example.org && feeds run")

@@ -15,7 +15,16 @@ import click
 from feeds import app as opened
 from feeds import channels, digests, inbox
 from feeds.app import App
-from feeds.cli.common import SOME_FAILED, application, emit, json_option, places, settings, stamp
+from feeds.cli.common import (
+    SOME_FAILED,
+    application,
+    emit,
+    json_option,
+    places,
+    plural,
+    settings,
+    stamp,
+)
 from feeds.config import SeedsSettings
 from feeds.digests.lines import Unreadable, lines_of
 from feeds.digests.report import as_json as reading_as_json
@@ -55,7 +64,8 @@ def check(context: click.Context, files: tuple[Path, ...], as_json: bool) -> int
         digest, reading = _read(file, zone, now, found.seeds)
         failed = failed or reading.outcome is Outcome.QUARANTINE
         if as_json:
-            emit(reading_as_json(inbox.show(str(file)), reading))
+            name = os.fsencode(file).decode("utf-8", "backslashreplace")
+            emit(reading_as_json(name, reading))
         else:
             _tell_reading(inbox.show(str(file)), digest, reading)
     return SOME_FAILED if failed else 0
@@ -132,7 +142,8 @@ def _tell_reading(name: str, digest: Digest | None, reading: Reading) -> None:
             click.echo(f"  {format_name}: {score:.0%} of the lines explained")
     else:
         number = len(reading.articles)
-        click.secho(f"{name}: {number} articles, {reading.format}, {reading.score:.0%}", bold=True)
+        said = f"{plural(number, 'article')}, {reading.format}, {reading.score:.0%}"
+        click.secho(f"{name}: {said}", bold=True)
     for warning in reading.warnings:
         click.secho(f"  warning: {warning}", fg="yellow")
     if digest is None or not reading.parts:

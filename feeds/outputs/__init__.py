@@ -10,7 +10,7 @@ feedgen and Jinja2 take 0.1 s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from feeds.model import Document, Edition, Entry, Feed
@@ -69,13 +69,11 @@ def catalogues(
     feeds: Sequence[Feed],
     publication: Publication,
     editions: Sequence[Edition] = (),
-    counts: Mapping[str, int] | None = None,
 ) -> Iterator[Document]:
     """Yield what covers all channels: OPML, the index page, the style sheet and the icon.
 
     `feeds` hold the newest entries, `HEADLINES` of each are shown; those of no channel of the
-    publication are listings, such as `all`. `editions` are the latest, newest first. `counts` says how
-    many entries each channel holds.
+    publication are listings, such as `all`. `editions` are the latest, newest first.
 
     Raises:
         TemplateError: a page can't be rendered.
@@ -85,7 +83,6 @@ def catalogues(
         tuple(feed for feed in feeds if feed.channel.slug in own),
         tuple(feed for feed in feeds if feed.channel.slug not in own),
         tuple(editions),
-        counts or {},
     )
     for catalogue in CATALOGUES:
         yield from catalogue.catalogue(overview, publication)

@@ -111,9 +111,9 @@ def address(text: str | None) -> str | None:
     return _STRAY_PERCENT.sub("%25", urllib.parse.quote(parts.geturl(), safe=_URI))
 
 
-def author(entry: Entry) -> str | None:
+def author(entry: Entry, publication: Publication) -> str | None:
     """Return who an entry is by: its author, else the publisher, else the agency it cites."""
-    return entry.article.author or entry.publisher or entry.article.source
+    return entry.article.author or publication.publisher(entry) or entry.article.source
 
 
 def rights(entry: Entry, publication: Publication) -> str | None:

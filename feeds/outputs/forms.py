@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from feeds.model import Channel, Edition, Entry, Feed
 from feeds.publication import Publication
@@ -31,9 +30,6 @@ JSON = Form("JSON Feed", "feed.json", "application/feed+json")
 FORMS = (ATOM, RSS, JSON)
 """The forms in the order in which pages offer them: what most readers understand best comes first."""
 
-ALL = Channel("all", "All news")
-"""The listing that every page offers after its own feeds; its place is a promise to users."""
-
 HTML = "text/html"
 OPML = "text/x-opml"
 OPML_PATH = "feeds.opml"
@@ -60,13 +56,12 @@ class Overview:
     """All feeds, with their newest entries only; for what covers the whole publication.
 
     `channels` stand in the publication's order; `listings` repeat the entries of channels, as `all`
-    does. `editions` are the latest ones, newest first; `counts` how many entries a channel holds.
+    does. `editions` are the latest ones, newest first.
     """
 
     channels: tuple[Feed, ...]
     listings: tuple[Feed, ...]
     editions: tuple[Edition, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def feeds(self) -> tuple[Feed, ...]:

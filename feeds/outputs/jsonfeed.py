@@ -34,7 +34,7 @@ def render(feed: Feed, publication: Publication, terms: Terms) -> Iterator[Docum
 
 
 def _item(entry: Entry, publication: Publication, content: str) -> dict[str, object]:
-    author = entries.author(entry)
+    author = entries.author(entry, publication)
     return _known(
         {
             "id": entry.uri,

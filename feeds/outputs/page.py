@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from feeds.model import Brief, Channel, Document, Edition, Entry, Feed, Precision, newest_first
+from feeds.model import ALL, Brief, Channel, Document, Edition, Entry, Feed, Precision, newest_first
 from feeds.outputs import entries
 from feeds.outputs.forms import (
-    ALL,
     FORMS,
     FULL,
     HTML,
@@ -68,7 +67,6 @@ class Block:
     slug: str
     title: str
     teasers: tuple[Teaser, ...]
-    count: int | None = None
 
 
 def render(feed: Feed, publication: Publication, terms: Terms) -> Iterator[Document]:
@@ -106,9 +104,8 @@ def catalogue(overview: Overview, publication: Publication) -> Iterator[Document
         + tuple(_subscription(feed.channel, FORMS[0], publication) for feed in overview.channels),
         indexed=_indexed(shown, publication),
         newest=publication.day(newest.best_date) if newest else None,
-        count=sum(overview.counts.values()) or None,
         lead=lead,
-        blocks=[_block(feed, overview, publication) for feed in overview.channels if feed.entries],
+        blocks=[_block(feed, publication) for feed in overview.channels if feed.entries],
         quiet=[feed.channel for feed in overview.channels if not feed.entries],
         listings=[feed.channel for feed in overview.listings],
         editions=[(one.path, _edition_title(one)) for one in overview.editions],
@@ -269,10 +266,10 @@ def _topic(
     return name, next((one for one in publication.channels if medtop in one.topics), None)
 
 
-def _block(feed: Feed, overview: Overview, publication: Publication) -> Block:
+def _block(feed: Feed, publication: Publication) -> Block:
     channel = feed.channel
     teasers = tuple(_teaser(entry, channel, publication) for entry in feed.entries)
-    return Block(channel.slug, channel.title, teasers, overview.counts.get(channel.slug))
+    return Block(channel.slug, channel.title, teasers)
 
 
 def _edition_title(edition: Edition) -> str:

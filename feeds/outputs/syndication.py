@@ -112,7 +112,7 @@ def _add_to_atom(
     added = _add(atom, entry, publication, terms)
     if entry.published is not None:
         added.published(entries.utc(entry.published))
-    if author := entries.author(entry):
+    if author := entries.author(entry, publication):
         added.author(name=author)
     added.rights(entries.rights(entry, publication))
     added.mend.via = entries.address(entry.article.url)
@@ -132,7 +132,7 @@ def _add_to_rss(
     """
     added = _add(rss, entry, publication, terms)
     added.pubDate(entries.utc(entry.published or entry.updated))
-    added.dc.dc_creator(entries.author(entry))
+    added.dc.dc_creator(entries.author(entry, publication))
     added.dc.dc_rights(entries.rights(entry, publication))
     added.dc.dc_language(entries.foreign(entry, language(feed.channel, publication)))
 

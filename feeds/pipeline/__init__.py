@@ -14,12 +14,13 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from feeds import inbox
 from feeds.app import App
-from feeds.errors import FeedsError, ModelError, StoreError
+from feeds.errors import ModelError, StoreError
 from feeds.inbox import Sighting
-from feeds.pipeline.intake import FORMATS, ingest, look, refuse
+from feeds.pipeline.intake import formats, ingest, look, refuse
 from feeds.pipeline.newsletter import (
     compose,
     compose_now,
@@ -29,8 +30,9 @@ from feeds.pipeline.newsletter import (
     send,
     thaw,
     upcoming,
+    waiting,
 )
-from feeds.pipeline.progress import Progress, quiet
+from feeds.pipeline.progress import Progress, quiet, report
 from feeds.pipeline.shelf import ARTICLES, EDITIONS, SITE, publish, targets
 
 __all__ = [
@@ -40,7 +42,7 @@ __all__ = [
     "Progress",
     "Summary",
     "compose",
-    "compose_now",
+    "compose_at_once",
     "due",
     "ingest",
     "letter",
@@ -51,6 +53,7 @@ __all__ = [
     "targets",
     "thaw",
     "upcoming",
+    "waiting",
 ]
 
 log = logging.getLogger(__name__)
@@ -71,7 +74,7 @@ class Summary:
     @property
     def clean(self) -> bool:
         """Whether every item of the pass went well."""
-        failed = self.digests["quarantined"] + self.digests["failed"]
+        failed = self.digests["quarantined"] + self.digests["failed"] + self.editions["failed"]
         undelivered = self.deliveries["failed"] + self.deliveries["deferred"]
         return not (failed or undelivered or self.failures)
 
@@ -99,10 +102,20 @@ def run(
     return replace(done, failures=tuple(failures), seconds=time.monotonic() - began)
 
 
+def compose_at_once(app: App, now: datetime) -> Counter[str]:
+    """Compose every edition that has something new, and publish its page; count as `compose` does."""
+    done = compose_now(app, now)
+    for target in (EDITIONS, SITE) if done else ():
+        publish(app, target)
+    return done
+
+
 def _pick_up(app: App, done: Summary, progress: Progress, *, archive: bool) -> None:
     """Read what is new in seeds/; a file that looks as it did is not opened."""
     scan = inbox.scan(app.settings.seeds_folder, app.settings.seeds.ignore)
-    looks = app.store.digests.looks(FORMATS)
+    looks = app.store.digests.looks(formats(app))
+    there = {one.name for one in scan.sightings} | {one.name for one in scan.refusals}
+    app.store.digests.forget(there)
     for refusal in scan.refusals:
         done.digests[refuse(app, refusal, looks)] += 1
     fresh = [one for one in scan.sightings if looks.get(one.name) != look(one)]
@@ -117,7 +130,7 @@ def _ingest(app: App, sighting: Sighting, done: Summary, *, archive: bool) -> No
     except (StoreError, ModelError):  # nothing to do with this digest: the next would fail as well
         raise
     except Exception as error:  # noqa: BLE001 -- one digest never stops the others
-        _report(error, "digest failed", sighting.name)
+        report(log, error, "digest failed", sighting.name)
         done.digests["failed"] += 1
         return
     done.digests[outcome] += 1
@@ -133,12 +146,6 @@ def _publish(app: App, done: Summary, progress: Progress) -> list[str]:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 -- one channel never stops the others
-            _report(error, "publishing failed", target)
+            report(log, error, "publishing failed", target)
             failures.append(f"{target}: {error}")
     return failures
-
-
-def _report(error: Exception, what: str, where: str) -> None:
-    """Log an error raised on purpose in one line, any other, a fault of ours, with its traceback."""
-    trace = None if isinstance(error, FeedsError) else error
-    log.error("%s at=%s: %s", what, where, error, exc_info=trace)

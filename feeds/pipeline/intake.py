@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from fnmatch import fnmatch
 from zoneinfo import ZoneInfo
 
 from feeds import app as opened
 from feeds import channels, digests, inbox
 from feeds.app import App
 from feeds.errors import DigestError
-from feeds.model import Article, Outcome
+from feeds.model import ALL, Article, Outcome
 from feeds.store.entries import Filing
 
 log = logging.getLogger(__name__)
 
-FORMATS = str(digests.VERSION)
-"""Kept with each digest: when it changes, what was quarantined is read again."""
+
+def formats(app: App) -> str:
+    """Return what reading depends on: when it changes, what was quarantined is read again."""
+    return f"{digests.VERSION} {app.settings.seeds.max_bytes}"
 
 
 def ingest(
@@ -33,19 +34,20 @@ def ingest(
     limit = app.settings.seeds.max_bytes
     try:
         digest = inbox.load(app.settings.seeds_folder, sighting, app.now(), limit)
-        if app.store.digests.sight(digest, look(sighting), FORMATS):
+        publisher = _publisher(app, digest.name)
+        if app.store.digests.sight(digest, look(sighting), formats(app), publisher):
             return "unchanged", nothing
         reading = digests.read(digest, ZoneInfo(app.settings.publication.timezone))
         filings = [_filing(app, article) for article in reading.articles]
         done = app.store.digests.record(
             digest,
             look(sighting),
-            FORMATS,
+            formats(app),
             reading,
             filings,
-            publisher=_publisher(app, digest.name),
+            publisher=publisher,
             authority=app.authority,
-            all_channel=channels.ALL.slug,
+            all_channel=ALL.slug,
             archive=archive,
         )
     except DigestError as error:
@@ -53,7 +55,7 @@ def ingest(
             log.warning("digest not read, tried again at the next pass: %s", error)
             return "failed", nothing
         log.warning("digest quarantined %s", error)
-        app.store.digests.refuse(error, look(sighting), FORMATS, app.now())
+        app.store.digests.refuse(error, look(sighting), formats(app), app.now())
         return "quarantined", nothing
     for warning in reading.warnings:
         log.warning("digest file=%s: %s", digest.name, warning)
@@ -71,7 +73,7 @@ def refuse(app: App, refusal: inbox.Refusal, looks: Mapping[str, str]) -> str:
         return "unchanged"
     error = DigestError(refusal.name, refusal.reason, refusal.detail)
     log.warning("digest quarantined %s", error)
-    app.store.digests.refuse(error, refusal.reason, FORMATS, app.now())
+    app.store.digests.refuse(error, refusal.reason, formats(app), app.now())
     return "quarantined"
 
 
@@ -95,5 +97,4 @@ def _filing(app: App, article: Article) -> Filing:
 
 def _publisher(app: App, name: str) -> str | None:
     """Return the first configured source whose glob matches a digest's name."""
-    matching = (source.name for source in app.publication.sources if fnmatch(name, source.match))
-    return next(matching, None)
+    return next((one.name for one in app.publication.sources if one.publishes(name)), None)

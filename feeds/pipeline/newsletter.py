@@ -11,9 +11,9 @@ from feeds import app as opened
 from feeds import channels, editions, outbox, slots, tokens
 from feeds.app import App
 from feeds.config import EditionSettings
-from feeds.errors import DeliveryError, FeedsError, StoreError
+from feeds.errors import DeliveryError, StoreError
 from feeds.model import Delivery, DeliveryState, Edition, EntryId, Letter, Mix, Subscriber
-from feeds.pipeline.progress import Progress, quiet
+from feeds.pipeline.progress import Progress, quiet, report
 from feeds.store.editions import COMPOSED, OPEN, SKIPPED, WAITING, Slotted
 from feeds.store.subscribers import ACTIVE
 
@@ -23,31 +23,29 @@ _SUBJECTS = 10  # earlier subjects that a new one must differ from
 
 
 def compose(app: App, now: datetime) -> Counter[str]:
-    """Decide the slot that has come, of each configured edition; count the `composed` and `skipped`.
+    """Decide the slot that has come, of each edition; count the `composed`, `skipped` and `failed`.
 
-    Only the latest slot is decided: after a downtime one edition covers the gap.
+    Only the latest slot is decided: after a downtime one edition covers the gap. While nothing was
+    ever put on record no slot is used up, so that the first run that reads something has its edition.
     """
     done: Counter[str] = Counter()
-    for settings in app.settings.editions:
+    through = app.store.entries.last_seq()
+    for settings in app.settings.editions if through else ():
         slot = slots.latest(_schedule(app, settings), now)
         last = app.store.editions.last(settings.name)
-        if slot is None or (last is not None and last.fires >= slot.fires):
-            continue
-        through = app.store.entries.last_seq()
-        made = _compose(app, settings, slot, now, through)
-        if made is not editions.Reason.WAITING:
-            done[_decide(app, settings.name, slot, made, through)] += 1
+        if slot is not None and (last is None or last.fires < slot.fires):
+            done.update(_decide(app, settings, slot, now, through))
     return done
 
 
 def compose_now(app: App, now: datetime) -> Counter[str]:
     """Compose every edition that has something new, whatever its schedule says."""
     done: Counter[str] = Counter()
+    through = app.store.entries.last_seq()
     for settings in app.settings.editions:
-        slot, through = _moment(app, settings, now), app.store.entries.last_seq()
-        made = _compose(app, settings, slot, now, through)
-        if isinstance(made, Edition):
-            done[_decide(app, settings.name, slot, made, through)] += 1
+        slot = _moment(app, settings, now)
+        if isinstance(_compose(app, settings, slot, now, through), Edition):
+            done.update(_decide(app, settings, slot, now, through))
     return done
 
 
@@ -111,19 +109,32 @@ def _compose(
 
 
 def _decide(
-    app: App, name: str, slot: slots.Slot, made: Edition | editions.Reason, through: int
-) -> str:
-    """Put a slot on record with what was made of it; return `composed` or `skipped`."""
+    app: App, settings: EditionSettings, slot: slots.Slot, now: datetime, through: int
+) -> list[str]:
+    """Put a slot on record with what was made of it.
+
+    Returns `composed`, `skipped` or `failed`, or nothing when the slot waits or is decided already.
+    """
     content, state = None, SKIPPED
     message_ids: dict[int, str] = {}
-    if isinstance(made, Edition):
-        content = editions.as_json(made)
-        message_ids = _message_ids(app, name, slot.text)
-        state = COMPOSED if message_ids else OPEN
-    slotted = Slotted(0, name, slot.text, slot.fires, state, through, app.now(), content)
-    app.store.editions.record(slotted, message_ids)
-    log.info("edition %s name=%s slot=%s", state, name, slot.text)
-    return "skipped" if state == SKIPPED else "composed"
+    try:
+        made = _compose(app, settings, slot, now, through)
+        if made is editions.Reason.WAITING:
+            return []
+        if isinstance(made, Edition):
+            content = editions.as_json(made)
+            message_ids = _message_ids(app, settings.name, slot.text)
+            state = COMPOSED if message_ids else OPEN
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- one edition never stops the others
+        report(log, error, "edition failed", settings.name)
+        return ["failed"]
+    slotted = Slotted(0, settings.name, slot.text, slot.fires, state, through, now, content)
+    if not app.store.editions.record(slotted, message_ids):
+        return []
+    log.info("edition %s name=%s slot=%s", state, settings.name, slot.text)
+    return ["skipped" if state == SKIPPED else "composed"]
 
 
 def _message_ids(app: App, name: str, slot: str) -> dict[int, str]:
@@ -155,11 +166,39 @@ def due(app: App, now: datetime) -> list[Slotted]:
     An edition composed while nobody subscribed stays open until the next slot of its name: those who
     have joined since are queued for it.
     """
-    for settings in app.settings.editions:
-        last = app.store.editions.last(settings.name)
-        if last is not None and last.state == OPEN:
-            app.store.editions.join(last.id, _message_ids(app, last.name, last.slot), now)
+    for one in _open(app):
+        app.store.editions.join(one.id, _message_ids(app, one.name, one.slot), now)
     return app.store.editions.unsent()
+
+
+def _open(app: App) -> list[Slotted]:
+    """Return the editions that were composed while nobody subscribed, until their next slot."""
+    latest = [app.store.editions.last(settings.name) for settings in app.settings.editions]
+    return [one for one in latest if one is not None and one.state == OPEN]
+
+
+def _states(*, again: bool) -> tuple[DeliveryState, ...]:
+    """Return the states of deliveries that are to be made."""
+    return (*WAITING, DeliveryState.WRITTEN) if again else WAITING
+
+
+def waiting(app: App, *, again: str | None = None) -> list[tuple[Slotted, list[Subscriber]]]:
+    """Return the editions with letters to deliver and who would get one now; changes nothing.
+
+    `again` is a slot whose letters would be repeated.
+    """
+    people = {person.id: person for person in app.store.subscribers.all(ACTIVE)}
+    slotted = app.store.editions.find(again) if again else app.store.editions.unsent()
+    states = _states(again=bool(again))
+    queued = {
+        one: {delivery.subscriber for delivery in app.store.editions.deliveries(one.id, *states)}
+        for one in slotted
+    }
+    for one in [] if again else _open(app):
+        had = {delivery.subscriber for delivery in app.store.editions.deliveries(one.id)}
+        joined = set(_message_ids(app, one.name, one.slot)) - had
+        queued[one] = queued.get(one, set()) | joined
+    return [(one, [people[n] for n in sorted(who) if n in people]) for one, who in queued.items()]
 
 
 def send(
@@ -174,7 +213,7 @@ def send(
 
     `only` names one address; `again` also repeats what was delivered, to the same bytes.
     """
-    states = (*WAITING, DeliveryState.WRITTEN) if again else WAITING
+    states = _states(again=again)
     edition = thaw(slotted)
     people = {person.id: person for person in app.store.subscribers.all(ACTIVE)}
     done: Counter[str] = Counter()
@@ -195,24 +234,29 @@ def _deliver(
         record(delivery, DeliveryState.SUPPRESSED, now)
         return DeliveryState.SUPPRESSED
     among = [brief.entry for brief in edition.briefs]
-    received = app.store.editions.received(person.id, among, delivery.id)
+    person, received = app.store.editions.freeze(delivery, person, among)
     mix = editions.selection(edition, person, received)
     if mix is None:  # nothing in it for them
         record(delivery, DeliveryState.SUPPRESSED, now)
         return DeliveryState.SUPPRESSED
     try:
         made = letter(app, mix, person, delivery.message_id)
-        state = outbox.Folder(app.outbox).deliver(delivery, made)
+        state = transport(app).deliver(delivery, made)
     except StoreError:
         raise
-    except FeedsError as error:
-        log.error("delivery failed edition=%s delivery=%d: %s", edition.name, delivery.id, error)
+    except Exception as error:  # noqa: BLE001 -- one letter never stops the others
+        report(log, error, "delivery failed", f"{edition.name} {delivery.id}")
         final = isinstance(error, DeliveryError) and error.permanent
         state = DeliveryState.FAILED if final else DeliveryState.DEFERRED
         record(delivery, state, now, error=str(error))
         return state
     record(delivery, state, now, carried=_carried(mix))
     return state
+
+
+def transport(app: App) -> outbox.Transport:
+    """Return how letters leave, as configured."""
+    return {"folder": outbox.Folder(app.outbox)}[app.settings.mail.transport]
 
 
 def _carried(mix: Mix) -> list[EntryId]:

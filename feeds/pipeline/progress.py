@@ -1,9 +1,12 @@
-"""How a long loop shows how far it has come; the door decides what that looks like."""
+"""What the loops over items share: how they show how far they have come, and how they report."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
+
+from feeds.errors import FeedsError
 
 T = TypeVar("T")
 
@@ -19,3 +22,9 @@ class Progress(Protocol):
 def quiet(_label: str, items: Sequence[T], /) -> Iterable[T]:
     """Show nothing."""
     return items
+
+
+def report(log: logging.Logger, error: Exception, what: str, where: str) -> None:
+    """Log an error raised on purpose in one line, any other, a fault of ours, with its traceback."""
+    trace = None if isinstance(error, FeedsError) else error
+    log.error("%s at=%s: %s", what, where, error, exc_info=trace)

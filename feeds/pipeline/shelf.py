@@ -10,7 +10,7 @@ from feeds import app as opened
 from feeds import channels
 from feeds import publish as files
 from feeds.app import App
-from feeds.model import Document
+from feeds.model import ALL, Document
 from feeds.pipeline.newsletter import thaw
 from feeds.store.documents import Made
 
@@ -29,13 +29,15 @@ def targets(app: App) -> list[str]:
     When a document of the index or of a channel is missing, everything is made again.
     """
     known = app.store.documents.made()
-    wanted = [channel.slug for channel in (*app.publication.channels, channels.ALL)]
+    wanted = [channel.slug for channel in (*app.publication.channels, ALL)]
     for target in (SITE, *wanted):
         if target in known and files.missing(app.out, app.store.documents.paths(target)):
             log.info("documents are missing target=%s; everything is published again", target)
             app.store.documents.forget()
             break
-    gone = sorted(set(app.store.documents.targets()) - {ARTICLES, EDITIONS, SITE, *wanted})
+    gone = sorted(
+        set(app.store.documents.targets(but=ARTICLES)) - {ARTICLES, EDITIONS, SITE, *wanted}
+    )
     return [ARTICLES, *gone, *wanted, EDITIONS, SITE]
 
 
@@ -88,7 +90,7 @@ def _publish_channel(app: App, slug: str, state: str, since: int | None) -> Coun
     paths = app.store.documents.paths(slug)
     if change == since:
         return Counter(unchanged=len(paths))
-    channel = channels.ALL if slug == channels.ALL.slug else app.publication.channel(slug)
+    channel = ALL if slug == ALL.slug else app.publication.channel(slug)
     documents: list[Document] = []
     if channel is not None:
         from feeds import outputs  # noqa: PLC0415 -- feedgen and Jinja2, 0.1 s
@@ -116,14 +118,12 @@ def _publish_site(app: App, state: str) -> Counter[str]:
         return Counter(unchanged=len(app.store.documents.paths(SITE)))
     from feeds import outputs  # noqa: PLC0415 -- feedgen and Jinja2, 0.1 s
 
-    listed = (*app.publication.channels, channels.ALL)
+    listed = (*app.publication.channels, ALL)
     came = app.store.documents.channels_since([channel.slug for channel in listed], app.now())
     overview = [
         channels.feed(
             channel,
-            app.store.entries.newest(
-                outputs.HEADLINES, None if channel == channels.ALL else channel.slug
-            ),
+            app.store.entries.newest(outputs.HEADLINES, None if channel == ALL else channel.slug),
             came[channel.slug],
             app.settings.feeds.max_bytes,
         )

@@ -69,9 +69,10 @@ class Store:
         query = sa.select(meta.c.value).where(meta.c.key == "id_authority")
         with self._database.read() as connection:
             known: str | None = connection.scalar(query)
-        if known is None:
-            values = {"key": "id_authority", "value": default}
-            with self._database.write() as connection:
+        if known is not None:
+            return known
+        with self._database.write() as connection:
+            if connection.scalar(query) is None:  # no other process was first
+                values = {"key": "id_authority", "value": default}
                 connection.execute(sa.insert(meta).values(values))
-            return default
-        return known
+            return str(connection.scalar(query))

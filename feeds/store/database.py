@@ -8,6 +8,8 @@ that read first cannot be upgraded and fails whatever the timeout (https://sqlit
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +20,9 @@ import sqlalchemy as sa
 from feeds.errors import StoreError
 
 _BUSY_MS = 10_000
+_WAL_TRIES, _WAL_PAUSE = 40, 0.05  # 2 s
 _PRAGMAS = (
-    f"busy_timeout={_BUSY_MS}",  # first: the next one may have to wait
-    "journal_mode=WAL",
+    f"busy_timeout={_BUSY_MS}",
     "synchronous=FULL",
     "foreign_keys=ON",
     "trusted_schema=OFF",
@@ -93,6 +95,20 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 -- a 
     connection.isolation_level = None  # the driver would begin DEFERRED by itself
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+    _enter_wal(connection)
+
+
+def _enter_wal(connection: Any) -> None:  # noqa: ANN401 -- the same
+    """Switch to WAL. The first switch of a new file fails at once when two meet: no timeout applies."""
+    for patience in range(_WAL_TRIES, -1, -1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if not patience:
+                raise
+            time.sleep(_WAL_PAUSE)
+        else:
+            return
 
 
 def _on_begin(connection: sa.Connection) -> None:
@@ -105,7 +121,7 @@ def _advice(reason: str) -> str:
     if "malformed" in reason or "not a database" in reason:
         return f"{reason}; the file is damaged: put a backup in its place"
     if "locked" in reason:
-        return f"{reason}; another process writes for more than {_BUSY_MS // 1000} s"
+        return f"{reason}: another process is writing; try again"
     if "full" in reason:
         return f"{reason}; make room on the disk and run again: nothing committed is lost"
     return reason

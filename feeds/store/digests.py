@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,10 +40,10 @@ class Digests:
         with self._database.read() as connection:
             return pairs(connection, query)
 
-    def sight(self, digest: Digest, look: str, formats: str) -> bool:
-        """Note the look of a file whose content is on record; return False when it isn't."""
+    def sight(self, digest: Digest, look: str, formats: str, publisher: str | None) -> bool:
+        """Note the look of a file whose content is on record for a publisher; return False if not."""
         retry = (digests.c.outcome == Outcome.QUARANTINE) & (digests.c.formats != formats)
-        query = sa.select(digests.c.id).where(digests.c.sha256 == digest.sha256, ~retry)
+        query = sa.select(digests.c.id).where(_content(digest, publisher), ~retry)
         with self._database.write() as connection:
             known = connection.scalar(query)
             if known is not None:
@@ -68,7 +68,7 @@ class Digests:
         Returns how many articles were `new`, `updated` and `unchanged`.
         """
         with self._database.write() as connection:
-            digest_id = _keep(connection, digest, formats, reading)
+            digest_id = _keep(connection, digest, formats, reading, publisher)
             desk = Desk(digest, digest_id, publisher, authority, all_channel, archive)
             done = file_all(connection, desk, filings)
             _note(connection, digest.name, look, digest_id, digest.received)
@@ -78,6 +78,7 @@ class Digests:
         """Quarantine a file that can't be opened."""
         values: dict[str, object] = {
             "name": error.name,
+            "publisher": "",
             "size": 0,
             "outcome": Outcome.QUARANTINE,
             "score": 0.0,
@@ -99,7 +100,10 @@ class Digests:
             _note(connection, error.name, look, known, now)
 
     def quarantined(self) -> list[Quarantined]:
-        """Return the files in quarantine by name: those whose latest look could not be read."""
+        """Return the files in quarantine by name: those whose latest look could not be read.
+
+        A file that is gone from seeds/ stays until `forget`.
+        """
         query = (
             sa.select(
                 sightings.c.name,
@@ -115,6 +119,13 @@ class Digests:
         with self._database.read() as connection:
             return [Quarantined(*row) for row in connection.execute(query)]
 
+    def forget(self, there: Collection[str]) -> None:
+        """Forget how quarantined files looked that are not `there` any more; their digests stay."""
+        gone = [one.file for one in self.quarantined() if one.file not in there]
+        if gone:
+            with self._database.write() as connection:
+                connection.execute(sa.delete(sightings).where(sightings.c.name.in_(gone)))
+
     def count(self) -> dict[str, int]:
         """Return how many contents are on record by outcome."""
         query = sa.select(digests.c.outcome, sa.func.count()).group_by(digests.c.outcome)
@@ -122,7 +133,17 @@ class Digests:
             return pairs(connection, query)
 
 
-def _keep(connection: sa.Connection, digest: Digest, formats: str, reading: Reading) -> int:
+def _content(digest: Digest, publisher: str | None) -> sa.ColumnElement[bool]:
+    return sa.and_(digests.c.sha256 == digest.sha256, digests.c.publisher == (publisher or ""))
+
+
+def _keep(
+    connection: sa.Connection,
+    digest: Digest,
+    formats: str,
+    reading: Reading,
+    publisher: str | None,
+) -> int:
     """Insert a content, or update one that is read again; return its id."""
     values: dict[str, object] = {
         "name": digest.name,
@@ -135,11 +156,15 @@ def _keep(connection: sa.Connection, digest: Digest, formats: str, reading: Read
         "detail": reading.detail,
         "formats": formats,
     }
-    known = connection.scalar(sa.select(digests.c.id).where(digests.c.sha256 == digest.sha256))
+    known = connection.scalar(sa.select(digests.c.id).where(_content(digest, publisher)))
     if known is not None:
         connection.execute(sa.update(digests).where(digests.c.id == known).values(values))
         return int(known)
-    first = {"sha256": digest.sha256, "first_seen": digest.received}
+    first = {
+        "sha256": digest.sha256,
+        "publisher": publisher or "",
+        "first_seen": digest.received,
+    }
     return insert(connection, digests, values | first)
 
 

@@ -21,7 +21,7 @@ class Made:
 
 
 class Documents:
-    """Remembers what `out/` holds. A target is a channel's slug, or `site`."""
+    """Remembers what `out/` holds. A target is a channel's slug, `articles`, `editions` or `site`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -52,9 +52,10 @@ class Documents:
         with self._database.read() as connection:
             return list(connection.scalars(query.order_by(documents.c.path)))
 
-    def targets(self) -> list[str]:
-        """Return the targets that have documents, in order."""
-        query = sa.select(documents.c.target).distinct().order_by(documents.c.target)
+    def targets(self, but: str) -> list[str]:
+        """Return the targets that have documents, in order, but one that may have very many."""
+        few = sa.or_(documents.c.target < but, documents.c.target > but)
+        query = sa.select(documents.c.target).where(few).distinct().order_by(documents.c.target)
         with self._database.read() as connection:
             return list(connection.scalars(query))
 
@@ -81,10 +82,7 @@ class Documents:
             if connection.execute(update).rowcount == 0:
                 connection.execute(sa.insert(targets).values(values | {"target": target}))
 
-    def forget(self, target: str | None = None) -> None:
-        """Forget what a target, or every one, was made from: it is made again at the next pass."""
-        statement = sa.delete(targets)
-        if target is not None:
-            statement = statement.where(targets.c.target == target)
+    def forget(self) -> None:
+        """Forget what every target was made from: all is made again."""
         with self._database.write() as connection:
-            connection.execute(statement)
+            connection.execute(sa.delete(targets))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from feeds.model import Delivery, DeliveryState, EntryId
+from feeds.model import Delivery, DeliveryState, EntryId, Subscriber
 from feeds.store.database import Database, insert, pairs
 from feeds.store.schema import deliveries, editions, entries, received
 
@@ -24,7 +24,8 @@ WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 class Slotted:
     """A slot on record. `content` is the frozen edition, None when the slot was skipped.
 
-    `through` is the seq of the last entry considered, so that the next edition starts after it.
+    `through` is the seq of the last entry considered; the next edition starts after that of the last
+    one composed, so that what a skipped slot passed over is considered again.
     """
 
     id: int
@@ -64,10 +65,10 @@ class Editions:
         return self._load(query.order_by(editions.c.id))
 
     def unsent(self) -> list[Slotted]:
-        """Return the editions with deliveries that wait to be made, the oldest first."""
+        """Return the editions with deliveries that wait to be made, in the order they were composed."""
         waiting = sa.select(deliveries.c.edition).where(deliveries.c.state.in_(WAITING))
         query = sa.select(editions).where(editions.c.id.in_(waiting))
-        return self._load(query.order_by(editions.c.fires, editions.c.name))
+        return self._load(query.order_by(editions.c.id))
 
     def find(self, slot: str) -> list[Slotted]:
         """Return the editions of a slot, of every name, by name."""
@@ -78,8 +79,8 @@ class Editions:
         with self._database.read() as connection:
             return [Slotted(**row) for row in connection.execute(query).mappings()]
 
-    def record(self, slot: Slotted, message_ids: Mapping[int, str]) -> None:
-        """Decide a slot, with its deliveries by subscriber; harmless when it is decided already."""
+    def record(self, slot: Slotted, message_ids: Mapping[int, str]) -> bool:
+        """Decide a slot, with its deliveries by subscriber; return False when it is decided already."""
         values = {
             "name": slot.name,
             "slot": slot.slot,
@@ -93,9 +94,15 @@ class Editions:
             editions.c.name == slot.name, editions.c.slot == slot.slot
         )
         with self._database.write() as connection:
-            if connection.scalar(there) is None:
-                number = insert(connection, editions, values)
-                _queue(connection, number, message_ids, slot.decided)
+            if connection.scalar(there) is not None:
+                return False
+            still_open = sa.update(editions).where(
+                editions.c.name == slot.name, editions.c.state == OPEN
+            )
+            connection.execute(still_open.values(state=COMPOSED))
+            number = insert(connection, editions, values)
+            _queue(connection, number, message_ids, slot.decided)
+            return True
 
     def join(self, edition: int, message_ids: Mapping[int, str], now: datetime) -> None:
         """Queue deliveries of an open edition for subscribers who have none of it yet."""
@@ -143,8 +150,11 @@ class Editions:
         seqs = sa.select(entries.c.seq).where(entries.c.id.in_(list(carried)))
         with self._database.write() as connection:
             connection.execute(update)
-            had = sa.select(received.c.entry).where(received.c.subscriber == delivery.subscriber)
-            fresh = set(connection.scalars(seqs)) - set(connection.scalars(had))
+            now_carried = set(connection.scalars(seqs))
+            had = sa.select(received.c.entry).where(
+                received.c.subscriber == delivery.subscriber, received.c.entry.in_(now_carried)
+            )
+            fresh = now_carried - set(connection.scalars(had))
             rows = [
                 {"subscriber": delivery.subscriber, "entry": seq, "delivery": delivery.id}
                 for seq in sorted(fresh)
@@ -152,19 +162,24 @@ class Editions:
             if rows:
                 connection.execute(sa.insert(received), rows)
 
-    def received(self, subscriber: int, among: Sequence[EntryId], but: int) -> set[EntryId]:
-        """Return which of these entries a subscriber was sent by another delivery than `but`."""
-        query = (
-            sa.select(entries.c.id)
-            .join(received, received.c.entry == entries.c.seq)
-            .where(
-                received.c.subscriber == subscriber,
-                received.c.delivery != but,
-                entries.c.id.in_(list(among)),
-            )
+    def freeze(
+        self, delivery: Delivery, person: Subscriber, among: Sequence[EntryId]
+    ) -> tuple[Subscriber, frozenset[EntryId]]:
+        """Return the terms of a letter: its subscriber, and which of these entries they had before.
+
+        They are fixed when first asked for: wishes changed since, and letters sent since, play no part
+        when a letter is made again.
+        """
+        row = deliveries.c.id == delivery.id
+        with self._database.write() as connection:
+            terms = connection.scalar(sa.select(deliveries.c.terms).where(row))
+            if terms is None:
+                terms = _terms(connection, person, among)
+                connection.execute(sa.update(deliveries).where(row).values(terms=terms))
+        then = replace(
+            person, channels=tuple(terms["channels"]), languages=tuple(terms["languages"])
         )
-        with self._database.read() as connection:
-            return {EntryId(found) for found in connection.scalars(query)}
+        return then, frozenset(map(EntryId, terms["received"]))
 
     def count(self) -> dict[str, int]:
         """Return how many slots are on record by state."""
@@ -178,6 +193,18 @@ class Editions:
         with self._database.read() as connection:
             found: dict[str, int] = pairs(connection, query)
         return {state.value: found.get(state.value, 0) for state in DeliveryState}
+
+
+def _terms(
+    connection: sa.Connection, person: Subscriber, among: Sequence[EntryId]
+) -> dict[str, list[str]]:
+    query = (
+        sa.select(entries.c.id)
+        .join(received, received.c.entry == entries.c.seq)
+        .where(received.c.subscriber == person.id, entries.c.id.in_(list(among)))
+    )
+    had = sorted(connection.scalars(query))
+    return {"channels": [*person.channels], "languages": [*person.languages], "received": had}
 
 
 def _queue(

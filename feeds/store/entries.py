@@ -54,11 +54,12 @@ class Entries:
         Raises:
             NotFoundError: no id begins so, or several do.
         """
-        literal = key.lower().replace("\\", "").replace("%", "").replace("_", "")
-        query = rows.ENTRIES.where(entries.c.id.startswith(literal)).order_by(entries.c.id).limit(3)
+        start = key.lower()
+        # Every id is hexadecimal, so all that begin so lie before `start` + "g".
+        begins = rows.ENTRIES.where(entries.c.id >= start, entries.c.id < start + "g")
         with self._database.read() as connection:
-            found = rows.load(connection, query) if literal else []
-        if len(found) == 1 or (found and found[0].id == literal):
+            found = rows.load(connection, begins.order_by(entries.c.id).limit(3)) if start else []
+        if len(found) == 1 or (found and found[0].id == start):
             return found[0]
         raise NotFoundError("entry", key, [entry.id for entry in found])
 
@@ -73,9 +74,9 @@ class Entries:
         yield from self._stream(query)
 
     def changed(self, after: int) -> Iterator[Entry]:
-        """Yield the entries whose page changed after this point of the record, in order of seq."""
+        """Yield the entries whose page changed after this point of the record, in order of change."""
         yield from self._stream(
-            rows.ENTRIES.where(entries.c.changed > after).order_by(entries.c.seq)
+            rows.ENTRIES.where(entries.c.changed > after).order_by(entries.c.changed)
         )
 
     def last_seq(self) -> int:
@@ -111,7 +112,8 @@ class Entries:
         with self._database.read() as connection:
             if days is not None:
                 arrivals = sa.select(entries.c.first_seen).join(placements).where(*held)
-                newest = connection.scalar(arrivals.order_by(placements.c.change.desc()).limit(1))
+                latest = arrivals.with_only_columns(sa.func.max(entries.c.first_seen))
+                newest = connection.scalar(latest)
                 if newest is not None:
                     recent = arrivals.where(entries.c.first_seen >= newest - days).subquery()
                     came = connection.scalar(sa.select(sa.func.count()).select_from(recent))

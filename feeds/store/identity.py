@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, timedelta
 from itertools import chain
 
 from feeds.model import Article, DateSource, EntryId, Precision
@@ -18,7 +18,7 @@ ID_DIGITS = 20
 """80 bits: a million entries collide with a probability of 4 in 10^13."""
 
 _PREFIX_WORDS = 5  # a teaser shorter than this says too little to be found again in a full text
-_BODY_WORDS = 8  # under two different stamps, an equal body must be at least this long
+_BODY_WORDS = 8  # under two different dates, an equal body must be at least this long
 
 _RANK = {source: rank for rank, source in enumerate(DateSource)}
 
@@ -50,18 +50,17 @@ def same(one: Capture, other: Capture) -> bool:
         return False
     if one.publisher and other.publisher and one.publisher != other.publisher:
         return False
-    stamps = [_stamp(capture.article) for capture in (one, other)]
-    if None not in stamps and stamps[0] == stamps[1]:
+    if (stamp := _stamp(one.article)) is not None and stamp == _stamp(other.article):
         return True
-    few = _BODY_WORDS if None not in stamps else 0
+    few = _BODY_WORDS if _dated_apart(one.article, other.article) else 0
     return _same_body(one.article, other.article, few)
 
 
 def merge(known: Article, found: Article) -> tuple[Article, bool]:
     """Return the better of two captures of one article, and whether its text changed in substance.
 
-    The fuller or corrected text wins, the better dated stamp, the newer views; what one lacks is filled
-    from the other. New punctuation, quotes or spaces alone change nothing.
+    The fuller or corrected text wins, the better dated stamp, the higher views, since counts only grow;
+    what one lacks is filled from the other. New punctuation, quotes or spaces alone change nothing.
     """
     text = found if _replaces(known, found) else known
     date = found if _RANK[found.date_source] < _RANK[known.date_source] else known
@@ -72,7 +71,7 @@ def merge(known: Article, found: Article) -> tuple[Article, bool]:
         precision=date.precision,
         date_source=date.date_source,
         between=date.between,
-        views=known.views if found.views is None else found.views,
+        views=max((n for n in (known.views, found.views) if n is not None), default=None),
         photo_credit=text.photo_credit or known.photo_credit or found.photo_credit,
         source=text.source or known.source or found.source,
         dateline=text.dateline or known.dateline or found.dateline,
@@ -88,6 +87,14 @@ def _stamp(article: Article) -> str | None:
     if article.published is None or article.precision is not Precision.MINUTE:
         return None
     return article.published.astimezone(UTC).isoformat()
+
+
+def _dated_apart(one: Article, other: Article) -> bool:
+    """Whether two dates can't be one moment; a day alone stands at noon, for 12 h around it."""
+    if one.published is None or other.published is None:
+        return False
+    exact = one.precision is other.precision
+    return abs(one.published - other.published) > (timedelta() if exact else timedelta(hours=12))
 
 
 def _body(article: Article) -> list[str]:

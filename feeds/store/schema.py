@@ -31,9 +31,9 @@ class Moment(sa.types.TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Return UTC."""
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.replace(tzinfo=UTC)
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
 metadata = sa.MetaData(
@@ -57,7 +57,8 @@ digests = sa.Table(
     "digests",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("sha256", sa.Text, unique=True),
+    sa.Column("sha256", sa.Text),
+    sa.Column("publisher", sa.Text, nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),
     sa.Column("first_seen", Moment, nullable=False),
@@ -68,10 +69,12 @@ digests = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("detail", sa.Text),
     sa.Column("formats", sa.Text, nullable=False),
+    sa.UniqueConstraint("sha256", "publisher"),
     sa.Index("ix_digests_outcome", "outcome"),
 )
-"""Every content ever read. `formats` is the version of the readers: a quarantined content is read
-again when it changes. A file that can't be opened has no hash, and one row a name."""
+"""Every content ever read, once a publisher (empty when none is configured). `formats` is what reading
+depended on: a quarantined content is read again when it changes. A file that can't be opened has no
+hash, and one row a name."""
 
 sightings = sa.Table(
     "sightings",
@@ -157,7 +160,8 @@ placements = sa.Table(
     sa.Column("entry", sa.ForeignKey("entries.seq"), primary_key=True),
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("change", sa.Integer, nullable=False),
-    sa.Index("ix_placements_window", "channel", "change"),
+    sa.Index("ix_placements_window", "channel", "role", "change"),
+    sa.Index("ix_placements_change", "channel", "change"),
     sa.Index("ix_placements_entry", "entry"),
 )
 """Which entries a channel holds, by the change that last brought them up: `own` in its feed, `also`
@@ -178,13 +182,14 @@ targets = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("change", sa.Integer, nullable=False),
 )
-"""What each target of publishing (a channel's slug, or `site`) was last made from."""
+"""What each target of publishing was last made from."""
 
 documents = sa.Table(
     "documents",
     metadata,
     sa.Column("path", sa.Text, primary_key=True),
-    sa.Column("target", sa.Text, nullable=False, index=True),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Index("ix_documents_target", "target", "path"),
 )
 """The files below out/ that are ours."""
 
@@ -200,6 +205,7 @@ editions = sa.Table(
     sa.Column("decided", Moment, nullable=False),
     sa.Column("content", sa.Text),
     sa.UniqueConstraint("name", "slot"),
+    sa.Index("ix_editions_last", "name", "fires"),
     sa.Index("ix_editions_fires", "fires"),
 )
 """One row a slot: `open` (composed while nobody subscribed), `composed`, or `skipped`. `through` is
@@ -240,12 +246,14 @@ deliveries = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("message_id", sa.Text, nullable=False, unique=True),
     sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("terms", sa.JSON),
     sa.Column("error", sa.Text),
     sa.Column("at", Moment, nullable=False),
     sa.UniqueConstraint("edition", "subscriber"),
     sa.Index("ix_deliveries_state", "state"),
 )
-"""Edition x subscriber, once."""
+"""Edition x subscriber, once. `terms` freezes what the letter was made from, so that a repeated one is
+the same to the byte: the subscriber's wishes then, and what they had been sent before."""
 
 received = sa.Table(
     "received",

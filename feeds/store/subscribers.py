@@ -18,12 +18,15 @@ ACTIVE, PENDING, UNSUBSCRIBED = "active", "pending", "unsubscribed"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a new subscriber wants; empty means all. `email` is normalised (see `normalise`)."""
+    """What a subscriber wants: empty means all, None whatever it was before (all, for a new one).
+
+    `email` is normalised (see `normalise`).
+    """
 
     email: str
-    channels: tuple[str, ...] = ()
-    editions: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
+    channels: tuple[str, ...] | None = None
+    editions: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = None
 
 
 class Subscribers:
@@ -44,9 +47,12 @@ class Subscribers:
         """Return the subscriber with this address.
 
         Raises:
-            NotFoundError: nobody by that address; the address is not repeated in full.
+            NotFoundError: nobody by that address.
         """
-        query = sa.select(subscribers).where(subscribers.c.email == normalise(email))
+        try:
+            query = sa.select(subscribers).where(subscribers.c.email == normalise(email))
+        except ValueError as error:
+            raise NotFoundError("subscriber", email) from error
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
         if row is None:
@@ -56,37 +62,26 @@ class Subscribers:
     def add(self, wish: Wish, now: datetime, *, state: str, reason: str, revive: bool) -> str:
         """Record a wish; return `added`, `changed`, `unchanged` or `refused`.
 
-        Who is there already gets the new wishes. Who left is taken back only with `revive`: an
-        import never brings back someone who unsubscribed. `reason` goes into the consent log.
+        Who is there already gets the new wishes, and who is pending becomes active when `state` says
+        so. Who left is taken back only with `revive`: an import never brings back someone who
+        unsubscribed. `reason` goes into the consent log.
         """
         there = sa.select(subscribers).where(subscribers.c.email == wish.email)
-        values: dict[str, object] = {
-            "channels": list(wish.channels),
-            "editions": list(wish.editions),
-            "languages": list(wish.languages),
-        }
         with self._database.write() as connection:
             row = connection.execute(there).mappings().first()
             if row is None:
-                fresh = values | {
-                    "email": wish.email,
-                    "state": state,
-                    "joined": now,
-                    "token_version": 1,
-                }
-                new = insert(connection, subscribers, fresh)
+                fresh = {"email": wish.email, "state": state, "joined": now, "token_version": 1}
+                new = insert(connection, subscribers, _NO_WISHES | _wishes(wish) | fresh)
                 _log(connection, new, state, reason, now)
                 return "added"
-            gone = row["state"] == UNSUBSCRIBED
-            if gone and not revive:
+            if row["state"] == UNSUBSCRIBED and not revive:
                 return "refused"
-            if gone:
-                values |= {"state": state, "token_version": row["token_version"] + 1}
-            elif all(row[key] == value for key, value in values.items()):
+            values = _changes(row, wish, state)
+            if not values:
                 return "unchanged"
             update = sa.update(subscribers).where(subscribers.c.id == row["id"])
             connection.execute(update.values(values))
-            _log(connection, row["id"], state if gone else "changed", reason, now)
+            _log(connection, row["id"], str(values.get("state", "changed")), reason, now)
             return "changed"
 
     def remove(self, email: str, now: datetime, reason: str) -> None:
@@ -126,6 +121,25 @@ def normalise(email: str) -> str:
     if "." in (local[0], local[-1], domain[0], domain[-1]) or ".." in address:
         raise ValueError("an address has the form name@example.org, without a stray dot")
     return f"{local.lower()}@{domain.lower()}"
+
+
+_NO_WISHES: dict[str, object] = {"channels": [], "editions": [], "languages": []}
+
+
+def _wishes(wish: Wish) -> dict[str, object]:
+    """Return the columns that a wish says something of."""
+    said = {"channels": wish.channels, "editions": wish.editions, "languages": wish.languages}
+    return {key: list(value) for key, value in said.items() if value is not None}
+
+
+def _changes(row: sa.RowMapping, wish: Wish, state: str) -> dict[str, object]:
+    """Return what a wish changes of a subscriber on record."""
+    values = {key: value for key, value in _wishes(wish).items() if row[key] != value}
+    if row["state"] == UNSUBSCRIBED:
+        return values | {"state": state, "token_version": row["token_version"] + 1}
+    if row["state"] == PENDING and state == ACTIVE:
+        values["state"] = ACTIVE
+    return values
 
 
 def _log(connection: sa.Connection, subscriber: int, kind: str, text: str, now: datetime) -> None:

@@ -47,9 +47,9 @@ def classify(  # noqa: PLR0913 -- what a classifier takes, and its name
     lang: str | None = None,
     *,
     evidence: bool = False,
-    by: str = additive.NAME,
+    by: str | None = None,
 ) -> Classification:
-    """Return the topics of an article by the classifier named `by`.
+    """Return the topics of an article by the classifier named `by`, else by the first.
 
     Topics are empty only when the text gives no evidence at all; the distribution is then even.
     Evidence, if wanted, is signed and in log-odds, the largest first.
@@ -58,6 +58,6 @@ def classify(  # noqa: PLR0913 -- what a classifier takes, and its name
         NotFoundError: there is no classifier `by`.
     """
     for classifier in CLASSIFIERS:
-        if by == classifier.NAME:
+        if by in {None, classifier.NAME}:
             return classifier.classify(model, title, paragraphs, lang, evidence=evidence)
-    raise NotFoundError("classifier", by, [classifier.NAME for classifier in CLASSIFIERS])
+    raise NotFoundError("classifier", str(by), [classifier.NAME for classifier in CLASSIFIERS])

@@ -29,6 +29,7 @@ def upgrade() -> None:
         "digests",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=True),
+        sa.Column("publisher", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
@@ -40,7 +41,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("formats", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_digests")),
-        sa.UniqueConstraint("sha256", name=op.f("uq_digests_sha256")),
+        sa.UniqueConstraint("sha256", "publisher", name=op.f("uq_digests_sha256")),
     )
     op.create_index("ix_digests_outcome", "digests", ["outcome"], unique=False)
     op.create_table(
@@ -49,7 +50,7 @@ def upgrade() -> None:
         sa.Column("target", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("path", name=op.f("pk_documents")),
     )
-    op.create_index(op.f("ix_documents_target"), "documents", ["target"], unique=False)
+    op.create_index("ix_documents_target", "documents", ["target", "path"], unique=False)
     op.create_table(
         "editions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -64,6 +65,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", "slot", name=op.f("uq_editions_name")),
     )
     op.create_index("ix_editions_fires", "editions", ["fires"], unique=False)
+    op.create_index("ix_editions_last", "editions", ["name", "fires"], unique=False)
     op.create_table(
         "meta",
         sa.Column("key", sa.Text(), nullable=False),
@@ -99,6 +101,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("terms", sa.JSON(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["edition"], ["editions.id"], name=op.f("fk_deliveries_edition")),
@@ -199,8 +202,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["entry"], ["entries.seq"], name=op.f("fk_placements_entry")),
         sa.PrimaryKeyConstraint("channel", "entry", name=op.f("pk_placements")),
     )
+    op.create_index("ix_placements_change", "placements", ["channel", "change"], unique=False)
     op.create_index("ix_placements_entry", "placements", ["entry"], unique=False)
-    op.create_index("ix_placements_window", "placements", ["channel", "change"], unique=False)
+    op.create_index(
+        "ix_placements_window", "placements", ["channel", "role", "change"], unique=False
+    )
     op.create_table(
         "received",
         sa.Column("subscriber", sa.Integer(), nullable=False),
