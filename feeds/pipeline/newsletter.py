@@ -161,7 +161,7 @@ def _moment(app: App, settings: EditionSettings, now: datetime) -> slots.Slot:
 
 
 def due(app: App, now: datetime) -> list[Slotted]:
-    """Return the editions with letters to deliver, the oldest first.
+    """Return the editions with letters to deliver, in the order they were composed.
 
     An edition composed while nobody subscribed stays open until the next slot of its name: those who
     have joined since are queued for it.
