@@ -284,3 +284,19 @@ def test_a_changed_zone_decides_no_slot_twice(tmp_path: Path) -> None:
         with opened.open_app(found, {"FEEDS_NOW": f"2026-01-02T{hour:02}:30:00Z"}) as app:
             counts.append(pipeline.run(app).editions)
     assert counts == [{"composed": 1}, {}, {}]
+
+
+def test_a_slot_that_nothing_decided_is_skipped_when_the_next_has_come(tmp_path: Path) -> None:
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds/a.txt").write_text(
+        text(1, "Parliament passes the budget", "The parliament passed the state budget on Monday.")
+    )
+    flags = {name: str(tmp_path / name) for name in ("seeds", "out", "state")}
+    found = config.load(flags, {}, Path("/dev/null"))
+    counts = []
+    for day in (2, 3, 4, 5):  # each time half an hour after the slot, within its wait
+        with opened.open_app(found, {"FEEDS_NOW": f"2026-01-0{day}T03:30:00Z"}) as app:
+            counts.append(pipeline.run(app).editions)
+            states = [(one.slot[8:10], one.state) for one in app.store.editions.newest()]
+    assert counts == [{"composed": 1}, {}, {"skipped": 1}, {"skipped": 1}]
+    assert states == [("04", "skipped"), ("03", "skipped"), ("02", "composed")]

@@ -19,22 +19,27 @@ from feeds.store.subscribers import ACTIVE
 
 log = logging.getLogger(__name__)
 
+_MISSED = 101  # slots that are looked back to, the latest one included
 _SUBJECTS = 10  # earlier subjects that a new one must differ from
 
 
 def compose(app: App, now: datetime) -> Counter[str]:
     """Decide the slot that has come, of each edition; count the `composed`, `skipped` and `failed`.
 
-    Only the latest slot is decided: after a downtime one edition covers the gap. While nothing was
-    ever put on record no slot is used up, so that the first run that reads something has its edition.
+    Only the latest slot can be composed: after a downtime one edition covers the gap, and the slots
+    before it that nothing decided, the last 100 at most, are skipped. While nothing was ever put on
+    record no slot is used up, so that the first run that reads something has its edition.
     """
     done: Counter[str] = Counter()
     through = app.store.entries.last_seq()
     for settings in app.settings.editions if through else ():
-        slot = slots.latest(_schedule(app, settings), now)
-        last = app.store.editions.last(settings.name)
-        if slot is not None and (last is None or last.fires < slot.fires):
-            done.update(_decide(app, settings, slot, now, through))
+        schedule = _schedule(app, settings)
+        slot, last = slots.latest(schedule, now), app.store.editions.last(settings.name)
+        if slot is None or (last is not None and last.fires >= slot.fires):
+            continue
+        for missed in slots.between(schedule, last.fires, slot.fires)[-_MISSED:-1] if last else ():
+            done.update(_record(app, settings.name, missed, now, through))
+        done.update(_decide(app, settings, slot, now, through))
     return done
 
 
@@ -115,26 +120,36 @@ def _decide(
 
     Returns `composed`, `skipped` or `failed`, or nothing when the slot waits or is decided already.
     """
-    content, state = None, SKIPPED
-    message_ids: dict[int, str] = {}
     try:
         made = _compose(app, settings, slot, now, through)
         if made is editions.Reason.WAITING:
             return []
-        if isinstance(made, Edition):
-            content = editions.as_json(made)
-            message_ids = _message_ids(app, settings.name, slot.text)
-            state = COMPOSED if message_ids else OPEN
+        edition = made if isinstance(made, Edition) else None
+        return _record(app, settings.name, slot, now, through, edition)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 -- one edition never stops the others
         report(log, error, "edition failed", settings.name)
         return ["failed"]
-    slotted = Slotted(0, settings.name, slot.text, slot.fires, state, through, now, content)
+
+
+def _record(  # noqa: PLR0913, PLR0917 -- what stands on record of a slot
+    app: App,
+    name: str,
+    slot: slots.Slot,
+    now: datetime,
+    through: int,
+    edition: Edition | None = None,
+) -> list[str]:
+    """Record a slot, skipped without an edition; return what it became, if nothing had decided it."""
+    content = editions.as_json(edition) if edition else None
+    message_ids = _message_ids(app, name, slot.text) if edition else {}
+    state = (COMPOSED if message_ids else OPEN) if edition else SKIPPED
+    slotted = Slotted(0, name, slot.text, slot.fires, state, through, now, content)
     if not app.store.editions.record(slotted, message_ids):
         return []
-    log.info("edition %s name=%s slot=%s", state, settings.name, slot.text)
-    return ["skipped" if state == SKIPPED else "composed"]
+    log.info("edition %s name=%s slot=%s", state, name, slot.text)
+    return ["composed" if edition else "skipped"]
 
 
 def _message_ids(app: App, name: str, slot: str) -> dict[int, str]:
