@@ -232,7 +232,12 @@ def test_config_tells_where_a_setting_comes_from(shell: Shell) -> None:
     Path("feeds.toml").write_text("[publication]\ntitle = 'Ours'\n")
     rows = [json.loads(line) for line in shell("config", "--json").splitlines()]
     [title] = [row for row in rows if row["key"] == "publication.title"]
-    assert title == {"key": "publication.title", "value": "Ours", "source": "feeds.toml"}
+    assert title == {
+        "key": "publication.title",
+        "value": "Ours",
+        "source": "feeds.toml",
+        "about": "name of the publication",
+    }
     assert "publication.title            Ours" in shell("config")
 
 

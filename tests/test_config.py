@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from feeds import config
+from feeds.config import values
 from feeds.errors import ConfigError
 
 
@@ -124,7 +125,7 @@ def test_a_reserved_name_is_warned_about(tmp_path: Path) -> None:
 
 
 def test_every_reserved_name_is_unknown_otherwise() -> None:
-    known = {key for key, _, _ in config.rows(config.load({}, {}, Path("/dev/null")))}
+    known = {row.key for row in config.rows(config.load({}, {}, Path("/dev/null")))}
     assert not known & config.LATER
 
 
@@ -154,18 +155,18 @@ def test_sources_and_editions_are_read(tmp_path: Path) -> None:
     ("text", "seconds"), [("90s", 90), ("1.5h", 5400), ("7 d", 604_800), ("0.5m", 30)]
 )
 def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
-    assert config.duration(text).total_seconds() == seconds
+    assert values.duration(text).total_seconds() == seconds
 
 
 @pytest.mark.parametrize(
     ("text", "number"), [("1 MB", 10**6), ("64 MiB", 1 << 26), ("500 kB", 500_000), ("1B", 1)]
 )
 def test_a_size_is_a_number_and_a_unit(text: str, number: int) -> None:
-    assert config.size(text) == number
+    assert values.size(text) == number
 
 
 def test_rows_tell_every_setting_and_where_it_was_set(tmp_path: Path) -> None:
-    rows = {key: (value, source) for key, value, source in config.rows(load("", tmp_path))}
+    rows = {row.key: (row.value, row.source) for row in config.rows(load("", tmp_path))}
     assert rows["mail.from"] == (None, "default")
     assert rows["edition[0].cron"] == ("every day at 08:00", "default")
     assert rows["seeds"] == ("seeds", "default")

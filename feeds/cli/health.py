@@ -36,11 +36,12 @@ def status(context: click.Context, as_json: bool) -> int:
 @click.pass_context
 def config(context: click.Context, as_json: bool) -> None:
     """Print the effective settings and where each was set."""
-    for key, value, source in configuration.rows(settings(context)):
+    for row in configuration.rows(settings(context)):
         if as_json:
-            emit({"key": key, "value": _plain(value), "source": source})
+            about = {"source": row.source, "about": row.about}
+            emit({"key": row.key, "value": _plain(row.value)} | about)
         else:
-            click.echo(f"{key:28} {_shown(value):34} {source}")
+            click.echo(f"{row.key:28} {_shown(row.value):34} {row.source}")
 
 
 COMMANDS = (status, config)

@@ -6,7 +6,6 @@ import csv
 import email
 import email.policy
 import io
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from feeds import app as opened
 from feeds import editions, pipeline
 from feeds.app import App
 from feeds.cli.common import SOME_FAILED, application, emit, json_option, places, plural, stamp
+from feeds.config.values import language as read_language
 from feeds.errors import FeedsError, UsageError
 from feeds.model import Edition, Letter, Subscriber
 from feeds.store.subscribers import ACTIVE, PENDING, Wish, normalise
@@ -261,9 +261,11 @@ def _wish(app: App, address: str, *lists: str | None) -> Wish:
     except ValueError as error:
         raise UsageError(f"{address!r}: {error}") from error
     wanted, named, languages = (_split(text) for text in lists)
-    for tag in languages or ():
-        if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", tag):
-            raise UsageError(f"no language tag: {tag!r}; expected one as en, ru or kk")
+    try:
+        for tag in languages or ():
+            read_language(tag)
+    except ValueError as error:
+        raise UsageError(f"{error}; found {tag!r}") from error
     _known("channel", wanted, [channel.slug for channel in app.publication.channels])
     _known("edition", named, [settings.name for settings in app.settings.editions])
     return Wish(email_address, wanted, named, languages)

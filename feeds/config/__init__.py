@@ -8,18 +8,16 @@ Secrets never stand in the file.
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
-import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from feeds import channels, slots
+from feeds import channels
+from feeds.config import values
+from feeds.config.values import Reader
 from feeds.errors import ConfigError
 from feeds.model import Source
 
@@ -36,9 +34,6 @@ LATER = frozenset({
 })  # fmt: skip
 """Names that are reserved and have no effect yet: setting one is warned about, not refused."""
 
-_LAST_PORT = 65_535
-
-Reader = Callable[[Any], Any]
 S = TypeVar("S")
 
 
@@ -47,235 +42,80 @@ def _key(default: Any, read: Reader, text: str, name: str | None = None) -> Any:
     return field(default=default, metadata={"read": read, "text": text, "key": name})
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("expected text")
-    return value
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    if not isinstance(value, Sequence) or not all(isinstance(part, str) for part in value):
-        raise ValueError('expected a list, as ["a", "b"]')
-    return tuple(value)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("expected a whole number from 1")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    found = value if isinstance(value, bool) else words.get(str(value).lower())
-    if found is None:
-        raise ValueError("expected true or false")
-    return found
-
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_SIZES = {
-    "B": 1,
-    "kB": 1000,
-    "MB": 1000**2,
-    "GB": 1000**3,
-    "KiB": 1 << 10,
-    "MiB": 1 << 20,
-    "GiB": 1 << 30,
-}
-
-
-def duration(value: Any) -> timedelta:
-    """Read a duration: a number and one of s, m, h, d; fractions allowed.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value).strip(), re.ASCII)
-    if not found:
-        raise ValueError('expected a duration, as "90s", "1.5h" or "7d"')
-    try:
-        return timedelta(**{_UNITS[found[2]]: float(found[1])})
-    except OverflowError as error:
-        raise ValueError("expected a shorter duration") from error
-
-
-def size(value: Any) -> int:
-    """Read a size in bytes, as `1 MB` or `64 MiB`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?i?B)", str(value).strip(), re.ASCII)
-    if not found or found[2] not in _SIZES:
-        raise ValueError('expected a size, as "500 kB", "1 MB" or "64 MiB"')
-    try:
-        return int(float(found[1]) * _SIZES[found[2]])
-    except OverflowError as error:
-        raise ValueError("expected a smaller size") from error
-
-
-def _zone(value: Any) -> str:
-    try:
-        ZoneInfo(_text(value))
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError('expected a zone of the IANA database, as "Asia/Almaty"') from error
-    return str(value)
-
-
-def _base(value: Any) -> str:
-    parts = urllib.parse.urlsplit(_address(value))
-    if parts.query or parts.fragment:
-        raise ValueError('expected the address of out/, as "https://news.example.org/"')
-    return str(value).rstrip("/") + "/"
-
-
-def _address(value: Any) -> str:
-    try:
-        parts = urllib.parse.urlsplit(_text(value))
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that don't match, or a port that is none
-        usable = False
-    if not usable:
-        raise ValueError('expected an address, as "https://example.org/"')
-    return str(value)
-
-
-def _language(value: Any) -> str:
-    if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", str(value)):
-        raise ValueError('expected a language tag (BCP 47), as "en" or "kk"')
-    return str(value)
-
-
-def _authority(value: Any) -> str:
-    shape = r"[A-Za-z0-9][A-Za-z0-9.@_-]*,\d{4}(-\d\d(-\d\d)?)?"
-    if not re.fullmatch(shape, str(value), re.ASCII):
-        raise ValueError('expected "domain,date" as in RFC 4151, as "example.org,2026"')
-    return str(value)
-
-
-def _slug(value: Any) -> str:
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", str(value)) or len(str(value)) > 64:  # noqa: PLR2004 -- fits any file system
-        raise ValueError('expected a short name of a-z, 0-9 and "-", as "daily"')
-    return str(value)
-
-
-def _choice(*names: str) -> Reader:
-    def read(value: Any) -> str:
-        if value not in names:
-            raise ValueError(f"expected {' or '.join(repr(name) for name in names)}")
-        return str(value)
-
-    return read
-
-
-def _cron(value: Any) -> str:
-    slots.parse(_text(value), "UTC")
-    return str(value)
-
-
-def _mailbox(value: Any) -> str:
-    if not re.fullmatch(r"([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)", _text(value)):
-        raise ValueError('expected an address, as "News <news@example.org>"')
-    try:
-        parseaddr(value)[1].rpartition("@")[2].encode("idna")
-    except UnicodeError as error:
-        raise ValueError("expected an address with a domain that can be") from error
-    return str(value)
-
-
-def _port(value: Any) -> int:
-    number = _whole(value)
-    if number > _LAST_PORT:
-        raise ValueError(f"expected a port, 1 to {_LAST_PORT}")
-    return number
-
-
-def _subject(value: Any) -> str:
-    unknown = re.sub(r"\{(lead|n|date|time)\}", "", _text(value))
-    if "{" in unknown or "}" in unknown:
-        raise ValueError("expected text with {lead}, {n}, {date} or {time} in it")
-    return str(value)
-
-
 @dataclass(frozen=True, slots=True)
 class PublicationSettings:
     """`[publication]`: how the publication presents itself."""
 
-    title: str = _key("News digest", _text, "name of the publication")
-    description: str = _key("News by topic", _text, "one sentence below the name")
-    language: str = _key("en", _language, "language of the pages")
-    timezone: str = _key("Asia/Almaty", _zone, "zone of digests, pages and schedules")
-    author: str | None = _key(None, _text, "who answers for it")
-    base_url: str = _key("http://127.0.0.1:8080/", _base, "the public address of out/")
-    id_authority: str | None = _key(None, _authority, "first part of every id, for ever")
+    title: str = _key("News digest", values.text, "name of the publication")
+    description: str = _key("News by topic", values.text, "one sentence below the name")
+    language: str = _key("en", values.language, "language of the pages")
+    timezone: str = _key("Asia/Almaty", values.zone, "zone of digests, pages and schedules")
+    author: str | None = _key(None, values.text, "who answers for it")
+    base_url: str = _key("http://127.0.0.1:8080/", values.base, "the public address of out/")
+    id_authority: str | None = _key(None, values.authority, "first part of every id, for ever")
 
 
 @dataclass(frozen=True, slots=True)
 class SeedsSettings:
     """`[seeds]`: which files are digests."""
 
-    max_bytes: int = _key("64 MiB", size, "a larger file is quarantined")
-    ignore: tuple[str, ...] = _key((), _texts, "globs of names that are no digests")
+    max_bytes: int = _key("64 MiB", values.size, "a larger file is quarantined")
+    ignore: tuple[str, ...] = _key((), values.texts, "globs of names that are no digests")
 
 
 @dataclass(frozen=True, slots=True)
 class FeedsSettings:
     """`[feeds]`: what a feed holds."""
 
-    entries: int = _key(50, _whole, "the latest entries of a feed")
-    days: timedelta | None = _key(None, duration, "more, if they came within this time")
-    max_bytes: int = _key("1 MB", size, "but no more than this")
-    content: str = _key("full", _choice("full", "summary"), "what of an article")
+    entries: int = _key(50, values.whole, "the latest entries of a feed")
+    days: timedelta | None = _key(None, values.duration, "more, if they came within this time")
+    max_bytes: int = _key("1 MB", values.size, "but no more than this")
+    content: str = _key("full", values.choice("full", "summary"), "what of an article")
 
 
 @dataclass(frozen=True, slots=True)
 class EditionSettings:
     """`[[edition]]`: one newsletter."""
 
-    name: str = _key("daily", _slug, "its name, for ever")
-    cron: str = _key("every day at 08:00", _cron, "when it goes out")
-    timezone: str | None = _key(None, _zone, "zone of its schedule; else the publication's")
-    channels: tuple[str, ...] = _key((), _texts, "its channels; all if none is named")
-    languages: tuple[str, ...] = _key((), _texts, "its languages; all if none is named")
-    wait: timedelta = _key("3h", duration, "how long a slot waits for something new")
-    max_age: timedelta = _key("7d", duration, "older articles are published, not mailed")
-    max_entries: int = _key(15, _whole, "the most articles of a letter")
-    subject: str = _key("{lead} + {n} more", _subject, "subject of the letter")
+    name: str = _key("daily", values.slug, "its name, for ever")
+    cron: str = _key("every day at 08:00", values.cron, "when it goes out")
+    timezone: str | None = _key(None, values.zone, "zone of its schedule; else the publication's")
+    channels: tuple[str, ...] = _key((), values.texts, "its channels; all if none is named")
+    languages: tuple[str, ...] = _key((), values.texts, "its languages; all if none is named")
+    wait: timedelta = _key("3h", values.duration, "how long a slot waits for something new")
+    max_age: timedelta = _key("7d", values.duration, "older articles are published, not mailed")
+    max_entries: int = _key(15, values.whole, "the most articles of a letter")
+    subject: str = _key("{lead} + {n} more", values.subject, "subject of the letter")
 
 
 @dataclass(frozen=True, slots=True)
 class MailSettings:
     """`[mail]`: how letters leave."""
 
-    transport: str = _key("folder", _choice("folder"), "letters as files in .feeds/outbox/")
-    sender: str | None = _key(None, _mailbox, "From, as News <news@example.org>", "from")
-    reply_to: str | None = _key(None, _mailbox, "where answers go")
+    transport: str = _key("folder", values.choice("folder"), "letters as files in .feeds/outbox/")
+    sender: str | None = _key(None, values.mailbox, "From, as News <news@example.org>", "from")
+    reply_to: str | None = _key(None, values.mailbox, "where answers go")
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
     """`[web]`: where `feeds serve` listens; by default where `publication.base_url` points."""
 
-    host: str | None = _key(None, _text, "address to listen on")
-    port: int | None = _key(None, _port, "port to listen on")
+    host: str | None = _key(None, values.text, "address to listen on")
+    port: int | None = _key(None, values.port, "port to listen on")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
     """`[[source]]`: a publisher, for the digests whose name matches."""
 
-    name: str | None = _key(None, _text, "the publisher's name")
-    match: str = _key("*", _text, "glob on the digest's name")
-    home: str | None = _key(None, _address, "address of its home page")
-    rights: str | None = _key(None, _text, "rights line")
-    search: str | None = _key(None, _address, "address of its search, with {title}")
-    content: str = _key("full", _choice("full", "summary"), "what of an article may be shown")
-    indexed: bool = _key(False, _flag, "whether search engines may index its articles")
+    name: str | None = _key(None, values.text, "the publisher's name")
+    match: str = _key("*", values.text, "glob on the digest's name")
+    home: str | None = _key(None, values.address, "address of its home page")
+    rights: str | None = _key(None, values.text, "rights line")
+    search: str | None = _key(None, values.address, "address of its search, with {title}")
+    content: str = _key("full", values.choice("full", "summary"), "what of an article may be shown")
+    indexed: bool = _key(False, values.flag, "whether search engines may index its articles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +137,11 @@ class Settings:
 
 
 _PLACES = {"seeds": "seeds", "out": "out", "state": ".feeds"}
+_PLACES_ABOUT = {
+    "seeds": "digests, only ever read",
+    "out": "what is published",
+    "state": "the record and its keys",
+}
 _SECTIONS: dict[str, type[Any]] = {
     "publication": PublicationSettings,
     "seeds": SeedsSettings,
@@ -345,27 +190,48 @@ def load(
     )
 
 
-def rows(settings: Settings) -> list[tuple[str, object, str]]:
-    """Return every setting as key, value and where it was set, in the order of the file."""
-    found: list[tuple[str, object, str]] = [
-        (name, str(getattr(settings, f"{name}_folder")), settings.origins.get(name, "default"))
-        for name in _PLACES
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A setting in force: its key, its value, where it was set, and what it does."""
+
+    key: str
+    value: object
+    source: str
+    about: str
+
+
+def rows(settings: Settings) -> list[Row]:
+    """Return every setting, in the order of the file."""
+    found = [
+        Row(name, str(getattr(settings, f"{name}_folder")), _origin(settings, name), about)
+        for name, about in _PLACES_ABOUT.items()
     ]
     for name, kind in _SECTIONS.items():
-        section = getattr(settings, name)
-        for key, attribute in _keys(kind).items():
-            dotted = f"{name}.{key}"
-            value = getattr(section, attribute)
-            found.append((dotted, value, settings.origins.get(dotted, "default")))
+        found += _rows(settings, kind, getattr(settings, name), name, None)
     lists: dict[str, tuple[Any, ...]] = {"edition": settings.editions, "source": settings.sources}
     for name, listed in lists.items():
         for number, row in enumerate(listed):
-            origin = settings.origins.get(name, "default")
-            found += [
-                (f"{name}[{number}].{entry.name}", getattr(row, entry.name), origin)
-                for entry in fields(row)
-            ]
+            found += _rows(settings, _LISTS[name], row, f"{name}[{number}]", name)
     return found
+
+
+def _rows(
+    settings: Settings, kind: type[Any], section: object, name: str, origin: str | None
+) -> list[Row]:
+    """Return the settings of a section; all of a list have one `origin`."""
+    return [
+        Row(
+            f"{name}.{key}",
+            getattr(section, entry.name),
+            _origin(settings, origin or f"{name}.{key}"),
+            entry.metadata["text"],
+        )
+        for key, entry in zip(_keys(kind), fields(kind), strict=True)
+    ]
+
+
+def _origin(settings: Settings, key: str) -> str:
+    return settings.origins.get(key, "default")
 
 
 def _read(file: Path | None) -> tuple[dict[str, Any], str]:
@@ -443,7 +309,7 @@ def _section(  # noqa: PLR0913, PLR0917 -- a section, and the places that may se
     environ: Mapping[str, str],
     origins: dict[str, str],
 ) -> S:
-    values: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     raw: Any
     for entry in fields(kind):  # type: ignore[arg-type]  # every kind is a dataclass
         key = entry.metadata["key"] or entry.name
@@ -457,10 +323,10 @@ def _section(  # noqa: PLR0913, PLR0917 -- a section, and the places that may se
         if origin != "default":
             origins[name if name in _LISTS else dotted] = origin
         try:
-            values[entry.name] = raw if raw is None else entry.metadata["read"](raw)
+            settings[entry.name] = raw if raw is None else entry.metadata["read"](raw)
         except ValueError as error:
             raise ConfigError(dotted, origin, f"{error}; found {raw!r}") from error
-    return kind(**values)
+    return kind(**settings)
 
 
 def _named(editions: tuple[EditionSettings, ...], source: str) -> tuple[EditionSettings, ...]:
@@ -479,5 +345,5 @@ def _named(editions: tuple[EditionSettings, ...], source: str) -> tuple[EditionS
 def _source(row: SourceSettings, source: str) -> Source:
     if row.name is None:
         raise ConfigError("source.name", source, "each [[source]] needs a name")
-    values = {entry.name: getattr(row, entry.name) for entry in fields(row)}
-    return Source(**values)
+    known = {entry.name: getattr(row, entry.name) for entry in fields(row)}
+    return Source(**known)
