@@ -153,21 +153,27 @@ def mail_domain(app: App) -> str:
 
 
 def secret(app: App) -> bytes:
-    """Return the key of tokens and Message-IDs: `FEEDS_SECRET`, else a file made when first needed.
+    """Return the key of tokens and Message-IDs.
+
+    That is `FEEDS_SECRET`, else what the file named by `FEEDS_SECRET_FILE` holds, else a key of our own,
+    made when first needed.
 
     Raises:
         StoreError: the file can't be read or made.
     """
     if given := app.environ.get("FEEDS_SECRET"):
         return given.encode()
-    path = app.settings.state_folder / "secret"
+    named = app.environ.get("FEEDS_SECRET_FILE")
+    path = Path(named) if named else app.settings.state_folder / "secret"
     try:
-        if not path.exists():
+        if not named and not path.exists():
             _mint_secret(path)
         key = path.read_bytes()
     except OSError as error:
         raise StoreError(str(path), error.strerror or str(error)) from error
-    if len(key) < _SECRET_BYTES:
+    if named:
+        key = key.strip()  # an editor ends the file with a line feed
+    if len(key) < (1 if named else _SECRET_BYTES):
         raise StoreError(str(path), "the key is cut short; put it back from a backup")
     return key
 

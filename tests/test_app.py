@@ -110,6 +110,9 @@ def test_a_secret_that_was_cut_short_is_refused(tmp_path: Path) -> None:
 def test_a_given_secret_wins(tmp_path: Path) -> None:
     app = open_and_return(tmp_path, FEEDS_SECRET="given")
     assert opened.secret(app) == b"given"
+    (tmp_path / "key").write_text("from a file\n")
+    named = open_and_return(tmp_path, FEEDS_SECRET_FILE=str(tmp_path / "key"))
+    assert opened.secret(named) == b"from a file"
     assert not (tmp_path / "state/secret").exists()
 
 
