@@ -33,6 +33,7 @@ from feeds.model import (
     TopicShare,
 )
 from feeds.store import Store, identity, schema
+from feeds.store.editions import COMPOSED, Slotted
 from feeds.store.entries import Filing
 from feeds.store.identity import Capture
 from feeds.store.subscribers import ACTIVE, PENDING, Wish, normalise
@@ -219,6 +220,31 @@ def test_what_a_pass_asks_of_the_record_uses_an_index(store: Store) -> None:
             scans = [step for step in steps if step.startswith("SCAN") and "INDEX" not in step]
             sorts = [step for step in steps if step == "USE TEMP B-TREE FOR ORDER BY"]
             assert scans + sorts == [], (statement, steps)
+
+
+def test_no_statement_needs_more_variables_than_any_sqlite_takes(store: Store) -> None:
+    engine = store._database._engine
+
+    def limit(connection: sqlite3.Connection, _record: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+
+    sa.event.listen(engine, "connect", limit)
+    engine.dispose()  # the connections that are open have the old limit
+    record(store, *(make_article(f"Title {n}", LONG, published=None) for n in range(1200)))
+    assert len(list(store.entries.newest())) == 1200
+    add = store.subscribers.add
+    add(Wish("a@example.org"), NOW, state=ACTIVE, reason="r", revive=True)
+    [person] = store.subscribers.all()
+    slot = Slotted(0, "daily", "2026-01-02T08:00", NOW, COMPOSED, 0, NOW, "{}")
+    store.editions.record(slot, {person.id: "<1@example.org>"})
+    [delivery] = store.editions.deliveries(1)
+    ids = [entry.id for entry in entries(store)]
+    assert store.editions.freeze(delivery, person, ids) == (person, frozenset())
+    for number in range(1200):
+        error = DigestError(f"{number}", "special", "a FIFO")
+        store.digests.refuse(error, "look", "1", NOW)
+    store.digests.forget(set())
+    assert store.digests.quarantined() == []
 
 
 # Entries

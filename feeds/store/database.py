@@ -10,16 +10,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from feeds.errors import StoreError
 
+T = TypeVar("T")
+
 _BUSY_MS = 10_000
+_VARIABLES = 500
 _WAL_TRIES, _WAL_PAUSE = 40, 0.05  # 2 s
 _PRAGMAS = (
     f"busy_timeout={_BUSY_MS}",
@@ -81,6 +84,13 @@ def insert(connection: sa.Connection, table: sa.Table, values: Mapping[str, obje
 def pairs(connection: sa.Connection, query: sa.Select[Any]) -> dict[Any, Any]:
     """Return the rows of a query over two columns, the first as keys."""
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield items in lists short enough for one statement: old SQLite takes 999 variables."""
+    left = list(items)
+    for start in range(0, len(left), _VARIABLES):
+        yield left[start : start + _VARIABLES]
 
 
 def _create_private(path: Path) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from feeds.errors import DigestError
 from feeds.model import Digest, Outcome, Reading
-from feeds.store.database import Database, insert, pairs
+from feeds.store.database import Database, chunks, insert, pairs
 from feeds.store.entries import Desk, Filing, file_all
 from feeds.store.schema import digests, sightings
 
@@ -122,9 +122,11 @@ class Digests:
     def forget(self, there: Collection[str]) -> None:
         """Forget how quarantined files looked that are not `there` any more; their digests stay."""
         gone = [one.file for one in self.quarantined() if one.file not in there]
-        if gone:
-            with self._database.write() as connection:
-                connection.execute(sa.delete(sightings).where(sightings.c.name.in_(gone)))
+        if not gone:
+            return
+        with self._database.write() as connection:
+            for some in chunks(gone):
+                connection.execute(sa.delete(sightings).where(sightings.c.name.in_(some)))
 
     def count(self) -> dict[str, int]:
         """Return how many contents are on record by outcome."""

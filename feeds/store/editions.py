@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from feeds.model import Delivery, DeliveryState, EntryId, Subscriber
-from feeds.store.database import Database, insert, pairs
+from feeds.store.database import Database, chunks, insert, pairs
 from feeds.store.schema import deliveries, editions, entries, received
 
 OPEN, COMPOSED, SKIPPED = "open", "composed", "skipped"
@@ -198,13 +198,15 @@ class Editions:
 def _terms(
     connection: sa.Connection, person: Subscriber, among: Sequence[EntryId]
 ) -> dict[str, list[str]]:
-    query = (
-        sa.select(entries.c.id)
-        .join(received, received.c.entry == entries.c.seq)
-        .where(received.c.subscriber == person.id, entries.c.id.in_(list(among)))
-    )
-    had = sorted(connection.scalars(query))
-    return {"channels": [*person.channels], "languages": [*person.languages], "received": had}
+    sent = sa.select(entries.c.id).join(received).where(received.c.subscriber == person.id)
+    had: list[str] = []
+    for some in chunks(among):  # a first edition may hold a whole archive
+        had += connection.scalars(sent.where(entries.c.id.in_(some)))
+    return {
+        "channels": [*person.channels],
+        "languages": [*person.languages],
+        "received": sorted(had),
+    }
 
 
 def _queue(
