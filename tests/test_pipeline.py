@@ -270,6 +270,20 @@ def test_nobody_is_sent_an_article_twice_nor_another_letter_again(tmp_path: Path
     assert first.read_bytes() == before
 
 
+def test_who_left_gets_no_letter_again_and_stays_on_record_as_served(app: App) -> None:
+    wish = Wish("a@example.org")
+    app.store.subscribers.add(wish, app.now(), state="active", reason="test", revive=True)
+    pipeline.run(app)
+    app.store.subscribers.remove("a@example.org", app.now(), "asked")
+    before = app.store.editions.count_deliveries()
+    [path] = app.outbox.iterdir()
+    path.unlink()
+    for slotted in app.store.editions.newest():
+        assert pipeline.send(app, slotted, again=True) == {"suppressed": 1}
+    assert app.store.editions.count_deliveries() == before
+    assert list(app.outbox.iterdir()) == []
+
+
 def test_a_changed_zone_decides_no_slot_twice(tmp_path: Path) -> None:
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds/a.txt").write_text(

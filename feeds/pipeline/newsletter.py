@@ -245,8 +245,9 @@ def _deliver(
 ) -> DeliveryState:
     now = app.now()
     record = app.store.editions.settle
-    if person is None:  # left since
-        record(delivery, DeliveryState.SUPPRESSED, now)
+    if person is None:  # left since; what was delivered before stays so on record
+        if delivery.state in WAITING:
+            record(delivery, DeliveryState.SUPPRESSED, now)
         return DeliveryState.SUPPRESSED
     among = [brief.entry for brief in edition.briefs]
     person, received = app.store.editions.freeze(delivery, person, among)
