@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from factories import SEEDS
 
+from feeds import editions
 from feeds.cli import commands, main
 
 NOW = "2026-01-02T06:30:00Z"
@@ -72,6 +73,7 @@ def test_every_command_explains_itself(shell: Shell, path: tuple[str, ...]) -> N
     assert f"Usage: feeds {' '.join(path)}" in said
     for option in ("--seeds", "--out", "--state", "--config"):
         assert option in said
+    assert all(len(line) <= 80 for line in said.splitlines())
 
 
 def test_the_version_is_told(shell: Shell) -> None:
@@ -360,7 +362,9 @@ def test_an_import_leaves_wishes_alone_that_it_does_not_name(shell: Shell) -> No
     shell("subscribers", "add", "a@example.org", "--channels", "politics")
     Path("list.csv").write_text("email\na@example.org\n")
     arguments = ("subscribers", "import", "list.csv", "--confirmed", "--consent", "x")
-    assert shell.json(*arguments) == {"unchanged": 1}
+    assert shell.json(*arguments) == {
+        "added": 0, "changed": 0, "unchanged": 1, "refused": 0, "readable": 0, "bad": 0,
+    }  # fmt: skip
     shell("subscribers", "add", "a@example.org")
     assert shell.json("subscribers", "list")["channels"] == ["politics"]
     shell("subscribers", "add", "a@example.org", "--channels", "")
@@ -419,8 +423,9 @@ def test_send_delivers_an_open_edition_to_one_or_to_all(filled: Shell) -> None:
     assert filled.json("send")["written"] == 0
     assert filled.json("send", "--again", "2026-01-02T0800")["written"] == 2
     assert "2 letters to deliver" in filled("send", "--again", "2026-01-02T0800", "--dry-run")
-    said = filled("send", "--again", "2026-01-02T0800", "--dry-run", "--to", "a@example.org")
-    assert "1 letter to deliver" in said
+    to_one = ("send", "--again", "2026-01-02T0800", "--dry-run", "--to", "a@example.org")
+    assert "1 letter to deliver" in filled(*to_one)
+    assert filled.json(*to_one) == {"edition": "daily", "slot": "2026-01-02T08:00", "letters": 1}
     filled("send", "--again", "2020-01-01T0800", status=1)
     assert filled("send") == "Nothing to deliver\n"
 
@@ -433,10 +438,22 @@ def test_send_now_composes_what_is_new(filled: Shell) -> None:
         "The national team won the cup after a long match in the capital.\n \n"
     )
     Path("seeds/new.txt").write_text(text)
+    assert filled("send", "--now", "--dry-run") == "Nothing to deliver\n"
     filled("run")
+    assert filled("send", "--now", "--dry-run").startswith("daily: would carry 1 article: ")
     assert len(list(Path(".feeds/outbox").glob("*.eml"))) == 1
     assert filled.json("send", "--now")["written"] == 1
     assert Path("out/editions/daily/2026-01-02T1130.html").exists()
+
+
+def test_send_now_fails_when_an_edition_cannot_be_composed(
+    filled: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_arguments: object) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(editions, "compose", breaks)
+    filled("send", "--now", status=3)
 
 
 def test_serve_refuses_an_empty_shelf(shell: Shell) -> None:

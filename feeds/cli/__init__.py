@@ -45,10 +45,10 @@ def commands() -> None:
     Put digests into seeds/, then:
 
     \b
-      feeds run                                read, classify, publish, write letters
-      feeds serve                              serve out/ on http://127.0.0.1:8080/
-      feeds subscribers add you@example.org    receive the newsletter
-      feeds check seeds/*                      see how files are read
+      feeds run                              read, classify, publish, send
+      feeds serve                            serve out/ on this machine
+      feeds subscribers add you@example.org  receive the newsletter
+      feeds check seeds/*                    see how files are read
     """
 
 

@@ -205,7 +205,7 @@ def import_(  # noqa: PLR0913, PLR0917 -- one parameter an option
     \b
     Examples:
       feeds subscribers import list.csv --dry-run
-      feeds subscribers import list.csv --confirmed --consent "paper forms of May 2026"
+      feeds subscribers import list.csv --confirmed --consent "forms of May"
     """
     if confirmed and not consent:
         raise UsageError("--confirmed needs --consent TEXT: how and when they agreed")
@@ -225,7 +225,7 @@ def import_(  # noqa: PLR0913, PLR0917 -- one parameter an option
                 add = app.store.subscribers.add
                 done[add(wish, app.now(), state=state, reason=reason, revive=False)] += 1
     if as_json:
-        emit(done)
+        emit({name: done[name] for name in _COUNTED})
     else:
         click.echo(", ".join(f"{number} {name}" for name, number in done.items()) or "no rows")
         if done["added"] and not confirmed:
@@ -236,6 +236,7 @@ def import_(  # noqa: PLR0913, PLR0917 -- one parameter an option
 COMMANDS = (edition, subscribers)
 
 _OPTIONAL = ("channels", "editions", "languages")
+_COUNTED = ("added", "changed", "unchanged", "refused", "readable", "bad")
 
 
 def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:

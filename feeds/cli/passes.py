@@ -22,8 +22,10 @@ from feeds.cli.common import (
 from feeds.errors import NotFoundError, UsageError
 from feeds.model import edition_path
 from feeds.pipeline import Summary
+from feeds.store.subscribers import ACTIVE
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NOTHING = "Nothing to deliver"
 _KEYS = {
     "digests": ("read", "unchanged", "quarantined", "failed"),
     "articles": ("new", "updated", "unchanged"),
@@ -87,11 +89,10 @@ def send(  # noqa: PLR0913, PLR0917 -- one parameter an option
         if slot and not app.store.editions.find(slot):
             raise NotFoundError("edition", str(again))
         if dry_run:
-            _tell_waiting(app, slot, person, now=now)
+            _tell_waiting(app, slot, person, now=now, as_json=as_json)
             return 0
         moment = app.now()
-        if now:
-            pipeline.compose_at_once(app, moment)
+        composed = pipeline.compose_at_once(app, moment) if now else Counter[str]()
         slotted = app.store.editions.find(slot) if slot else pipeline.due(app, moment)
         done: Counter[str] = Counter()
         for one in slotted:
@@ -99,21 +100,34 @@ def send(  # noqa: PLR0913, PLR0917 -- one parameter an option
         if as_json:
             emit({key: done[key] for key in _KEYS["deliveries"]})
         elif not +done:
-            click.echo("Nothing to deliver")
+            click.echo(_NOTHING)
         else:
             _tell_letters(app, done)
-    return SOME_FAILED if done["failed"] or done["deferred"] else 0
+    return SOME_FAILED if composed["failed"] or done["failed"] or done["deferred"] else 0
 
 
-def _tell_waiting(app: App, slot: str | None, person: str | None, *, now: bool) -> None:
-    """Say what `send` would do, and do nothing."""
-    for made in pipeline.preview(app, app.now()) if now else ():
-        click.echo(
-            f"{made.name}: would carry {plural(len(made.briefs), 'article')}: {made.subject}"
-        )
+def _tell_waiting(
+    app: App, slot: str | None, person: str | None, *, now: bool, as_json: bool
+) -> None:
+    """Say what `send` would do, a line an edition, and do nothing."""
+    lines: list[tuple[str, dict[str, object]]] = []
+    for made in pipeline.fresh(app, app.now()) if now else ():
+        articles = plural(len(made.briefs), "article")
+        carried = {"edition": made.name, "subject": made.subject, "articles": len(made.briefs)}
+        lines.append((f"{made.name}: would carry {articles}: {made.subject}", carried))
     for slotted, people in pipeline.waiting(app, again=slot):
-        wanted = [one for one in people if person in {None, one.email}]
-        click.echo(f"{slotted.name} {slotted.slot}: {plural(len(wanted), 'letter')} to deliver")
+        if letters := sum(person in {None, one.email} for one in people):
+            said = f"{slotted.name} {slotted.slot}: {plural(letters, 'letter')} to deliver"
+            lines.append(
+                (said, {"edition": slotted.name, "slot": slotted.slot, "letters": letters})
+            )
+    for said, value in lines:
+        if as_json:
+            emit(value)
+        else:
+            click.echo(said)
+    if not lines and not as_json:
+        click.echo(_NOTHING)
 
 
 @click.command()
@@ -184,7 +198,7 @@ def _tell_letters(app: App, deliveries: Counter[str]) -> None:
         written = plural(deliveries["written"], "letter")
         click.echo(f"Letters    {written} written to {app.outbox}/")
     if failed := deliveries["failed"] + deliveries["deferred"]:
-        click.echo(f"Letters    {failed} not delivered; -v says why", err=True)
+        click.echo(f"Letters    {failed} not delivered, as said above", err=True)
 
 
 def _tell_next(app: App) -> None:
@@ -204,5 +218,5 @@ def _tell_next(app: App) -> None:
     latest = app.store.editions.newest(composed=True, limit=1)
     if latest:
         click.echo(f"The letter    {app.out / edition_path(latest[0].name, latest[0].slot)}")
-    if not app.store.subscribers.count().get("active"):
+    if not app.store.subscribers.count().get(ACTIVE):
         click.echo("Receive it    feeds subscribers add you@example.org && feeds run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
 from datetime import datetime
@@ -31,6 +32,7 @@ from feeds.digests.report import as_json as reading_as_json
 from feeds.errors import DigestError, UsageError
 from feeds.model import Article, Digest, Entry, Outcome, Part, Reading
 from feeds.publication import credit, dated
+from feeds.text import shorten
 
 _COLOURS = {
     Part.HEADER: "magenta",
@@ -193,7 +195,8 @@ def _as_json(app: App, entry: Entry) -> dict[str, object]:
 def _line(app: App, entry: Entry) -> str:
     day = app.publication.local(entry.best_date)
     mark = " " if entry.published else "?"
-    return f"{entry.id[:8]}  {day:%Y-%m-%d}{mark} {entry.channel:14} {entry.article.title}"
+    line = f"{entry.id[:8]}  {day:%Y-%m-%d}{mark} {entry.channel:14} {entry.article.title}"
+    return shorten(line, shutil.get_terminal_size().columns) if sys.stdout.isatty() else line
 
 
 def _pages(app: App, entry: Entry) -> Iterator[str]:

@@ -49,20 +49,28 @@ def compose_now(app: App, now: datetime) -> Counter[str]:
     through = app.store.entries.last_seq()
     for settings in app.settings.editions:
         slot = _moment(app, settings, now)
-        if isinstance(_compose(app, settings, slot, now, through), Edition):
-            done.update(_decide(app, settings, slot, now, through))
+        done.update(_decide(app, settings, slot, now, through, by_hand=True))
     return done
+
+
+def fresh(app: App, now: datetime) -> list[Edition]:
+    """Return what `compose_now` would compose; changes nothing."""
+    through = app.store.entries.last_seq()
+    made = [
+        _compose(app, settings, _moment(app, settings, now), now, through)
+        for settings in app.settings.editions
+    ]
+    return [one for one in made if isinstance(one, Edition)]
 
 
 def preview(app: App, now: datetime) -> list[Edition]:
     """Return, for each edition, what would be composed now, else its latest; changes nothing."""
+    new = {one.name: one for one in fresh(app, now)}
     found: list[Edition] = []
     for settings in app.settings.editions:
-        slot, through = _moment(app, settings, now), app.store.entries.last_seq()
-        made = _compose(app, settings, slot, now, through)
         latest = app.store.editions.last(settings.name, composed=True)
-        if isinstance(made, Edition):
-            found.append(made)
+        if settings.name in new:
+            found.append(new[settings.name])
         elif latest is not None:
             found.append(thaw(latest))
     return found
@@ -113,18 +121,24 @@ def _compose(
     )
 
 
-def _decide(
-    app: App, settings: EditionSettings, slot: slots.Slot, now: datetime, through: int
+def _decide(  # noqa: PLR0913 -- a slot, and what decides it
+    app: App,
+    settings: EditionSettings,
+    slot: slots.Slot,
+    now: datetime,
+    through: int,
+    *,
+    by_hand: bool = False,
 ) -> list[str]:
-    """Put a slot on record with what was made of it.
+    """Put a slot on record with what was made of it; one `by_hand` only when something is new.
 
     Returns `composed`, `skipped` or `failed`, or nothing when the slot waits or is decided already.
     """
     try:
         made = _compose(app, settings, slot, now, through)
-        if made is editions.Reason.WAITING:
-            return []
         edition = made if isinstance(made, Edition) else None
+        if edition is None and (by_hand or made is editions.Reason.WAITING):
+            return []
         return _record(app, settings.name, slot, now, through, edition)
     except StoreError:
         raise
