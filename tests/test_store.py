@@ -34,7 +34,7 @@ from feeds.model import (
 )
 from feeds.store import Store, identity, schema
 from feeds.store.editions import COMPOSED, Slotted
-from feeds.store.entries import Filing
+from feeds.store.entries import Filing, _candidates
 from feeds.store.identity import Capture
 from feeds.store.subscribers import ACTIVE, PENDING, Wish, normalise
 
@@ -403,6 +403,22 @@ def test_a_better_text_may_move_an_entry_but_keeps_its_id(store: Store) -> None:
     assert store.entries.window("politics", 50, None) == []
     assert store.entries.window("economy", 50, None) == [after]
     assert store.entries.last_change("politics") == store.entries.last_change("economy")
+
+
+def test_matching_looks_at_few_entries_however_many_share_a_title(store: Store) -> None:
+    """A column of every day: thousands of entries of one title, each with words of its own."""
+    days = [NOW - timedelta(days=day) for day in range(300)]
+    column = [
+        make_article("Business in brief", f"On that day {n} trades were made.", published=day)
+        for n, day in enumerate(days)
+    ]
+    record(store, *column)
+    with store._database.read() as connection:
+        for article in column[:3]:
+            assert len(_candidates(connection, article)) == 1
+        new = make_article("Business in brief", "Words that none had before.", published=None)
+        assert _candidates(connection, new) == []
+    assert record(store, *column, name="again") == {"unchanged": 300}
 
 
 def test_the_same_title_with_another_stamp_and_body_stays_apart(store: Store) -> None:

@@ -17,6 +17,7 @@ from feeds.store.database import Database, insert, pairs
 from feeds.store.schema import changes, classifications, entries, placements
 
 _OWN, _ALSO, _LEFT = "own", "also", "left"
+_CANDIDATES = 100
 _CROWD = timedelta(seconds=100)  # how far an entry gives way to others that share its moment
 
 
@@ -168,12 +169,31 @@ def _base(article: Article, desk: Desk) -> datetime:
 
 def _match(connection: sa.Connection, capture: identity.Capture) -> sa.RowMapping | None:
     """Return the row of the entry that a capture belongs to; the earliest when several would do."""
-    folded = rows.article_columns(capture.article)["folded_title"]
-    query = sa.select(entries).where(entries.c.folded_title == folded).order_by(entries.c.seq)
-    for row in connection.execute(query).mappings():
+    for row in _candidates(connection, capture.article):
         if identity.same(identity.Capture(rows.article(row), row["publisher"]), capture):
             return row
     return None
+
+
+def _candidates(connection: sa.Connection, article: Article) -> list[sa.RowMapping]:
+    """Return the rows that may be an article, in order of seq.
+
+    They have its title and its stamp, its words, or, where either is cut, its first words. All entries
+    of a title would be too many: a column has thousands. Of each kind the latest 100 are looked at.
+    """
+    columns = rows.article_columns(article)
+    cut = sa.true() if article.truncated else entries.c.truncated == sa.true()
+    kinds = (
+        entries.c.published == article.published if article.published else sa.false(),
+        entries.c.fingerprint == columns["fingerprint"],
+        (entries.c.opening == columns["opening"]) & cut,
+    )
+    found: dict[int, sa.RowMapping] = {}
+    for kind in kinds:
+        query = sa.select(entries).where(entries.c.folded_title == columns["folded_title"], kind)
+        latest = query.order_by(entries.c.seq.desc()).limit(_CANDIDATES)
+        found |= {row["seq"]: row for row in connection.execute(latest).mappings()}
+    return [found[seq] for seq in sorted(found)]
 
 
 def _insert(

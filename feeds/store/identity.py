@@ -56,6 +56,11 @@ def same(one: Capture, other: Capture) -> bool:
     return _same_body(one.article, other.article, few)
 
 
+def opening(article: Article) -> str:
+    """Return a fingerprint of the first words of a body: a teaser and its full text share it."""
+    return fingerprint([" ".join(_body(article)[:_PREFIX_WORDS])])
+
+
 def merge(known: Article, found: Article) -> tuple[Article, bool]:
     """Return the better of two captures of one article, and whether its text changed in substance.
 

@@ -19,8 +19,9 @@ from feeds.model import (
     TopicCode,
     TopicShare,
 )
+from feeds.store import identity
 from feeds.store.schema import classifications, digests, entries
-from feeds.text import fold
+from feeds.text import fingerprint, fold
 
 _BATCH = 500  # below SQLite's old limit of 999 variables in a statement
 
@@ -33,6 +34,8 @@ def article_columns(article: Article) -> dict[str, object]:
     between = article.between or (None, None)
     return {
         "folded_title": fold(article.title),
+        "fingerprint": fingerprint(article.paragraphs),
+        "opening": identity.opening(article),
         "title": article.title,
         "paragraphs": list(article.paragraphs),
         "published": article.published,

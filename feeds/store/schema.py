@@ -95,7 +95,9 @@ entries = sa.Table(
     sa.Column("digest", sa.ForeignKey("digests.id"), nullable=False),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("publisher", sa.Text),
-    sa.Column("folded_title", sa.Text, nullable=False, index=True),
+    sa.Column("folded_title", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("opening", sa.Text, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("paragraphs", sa.JSON, nullable=False),
     sa.Column("published", Moment),
@@ -121,10 +123,14 @@ entries = sa.Table(
     sa.Column("changed", sa.Integer, nullable=False, index=True),
     sa.Column("archive", sa.Boolean, nullable=False),
     sa.Index("ix_entries_channel", "channel", "best_date"),
+    sa.Index("ix_entries_stamp", "folded_title", "published"),
+    sa.Index("ix_entries_body", "folded_title", "fingerprint"),
+    sa.Index("ix_entries_opening", "folded_title", "opening"),
     sqlite_autoincrement=True,
 )
-"""The entries, in the order in which they came. `changed` is the last change of the entry's page;
-`archive` marks what was recorded to be published but never mailed."""
+"""The entries, in the order in which they came. Folded title, `fingerprint` (all words of the body)
+and `opening` (its first words) find what another capture may belong to. `changed` is the last change
+of the entry's page; `archive` marks what was recorded to be published but never mailed."""
 
 changes = sa.Table(
     "changes",

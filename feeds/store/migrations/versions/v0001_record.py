@@ -122,6 +122,8 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("publisher", sa.Text(), nullable=True),
         sa.Column("folded_title", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("opening", sa.Text(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("paragraphs", sa.JSON(), nullable=False),
         sa.Column("published", sa.DateTime(timezone=True), nullable=True),
@@ -153,9 +155,11 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_entries_best_date"), "entries", ["best_date"], unique=False)
+    op.create_index("ix_entries_body", "entries", ["folded_title", "fingerprint"], unique=False)
     op.create_index(op.f("ix_entries_changed"), "entries", ["changed"], unique=False)
     op.create_index("ix_entries_channel", "entries", ["channel", "best_date"], unique=False)
-    op.create_index(op.f("ix_entries_folded_title"), "entries", ["folded_title"], unique=False)
+    op.create_index("ix_entries_opening", "entries", ["folded_title", "opening"], unique=False)
+    op.create_index("ix_entries_stamp", "entries", ["folded_title", "published"], unique=False)
     op.create_index(op.f("ix_entries_updated"), "entries", ["updated"], unique=False)
     op.create_table(
         "sightings",
