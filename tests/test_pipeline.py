@@ -116,7 +116,7 @@ def test_every_verb_is_harmless_when_run_twice(app: App) -> None:
 
 def test_a_channel_that_is_no_more_loses_its_documents(app: App) -> None:
     pipeline.run(app)
-    app.store.documents.claim("old", ["old/atom.xml", "old/index.html"])
+    app.store.documents.claim("old", {"old/atom.xml": "", "old/index.html": ""})
     (app.out / "old").mkdir()
     for name in ("atom.xml", "index.html", "theirs.txt"):
         (app.out / "old" / name).write_text("x")

@@ -32,7 +32,8 @@ from feeds.model import (
     TopicCode,
     TopicShare,
 )
-from feeds.store import Store, identity, schema
+from feeds.store import Store, identity, migrate, schema
+from feeds.store.database import Database
 from feeds.store.editions import COMPOSED, Slotted
 from feeds.store.entries import Filing, _candidates
 from feeds.store.identity import Capture
@@ -644,3 +645,20 @@ def test_what_is_no_address_is_refused(bad: str) -> None:
 def test_an_address_is_compared_without_case() -> None:
     assert normalise(" You+News@Example.ORG ") == "you+news@example.org"
     assert normalise("имя@пример.рф") == "имя@пример.рф"
+
+
+@pytest.mark.parametrize("revision", schema.REVISIONS[:-1])
+def test_a_record_of_every_released_version_comes_up_to_date(tmp_path: Path, revision: str) -> None:
+    path = tmp_path / "feeds.db"
+    database = Database(path)
+    with database.write() as connection:
+        migrate.upgrade(connection, str(path), revision)
+        connection.exec_driver_sql("INSERT INTO meta VALUES ('id_authority', 'example.org,2026')")
+        connection.exec_driver_sql("INSERT INTO documents (path, target) VALUES ('a', 'site')")
+    database.close()
+    with Store(path) as store:
+        assert store.authority("other.org,2027") == "example.org,2026"
+        assert store.documents.paths("site") == ["a"]
+        with store._database.read() as connection:
+            context = alembic.migration.MigrationContext.configure(connection)
+            assert alembic.autogenerate.compare_metadata(context, schema.metadata) == []

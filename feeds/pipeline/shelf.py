@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -137,7 +138,10 @@ def _publish_site(app: App, state: str) -> Counter[str]:
 
 def _shelve(app: App, target: str, documents: Sequence[Document]) -> Counter[str]:
     """Record files as ours, then write them: a pass that is cut short leaves no stranger."""
-    app.store.documents.claim(target, [document.path for document in documents])
+    app.store.documents.claim(
+        target,
+        {document.path: hashlib.sha256(document.data).hexdigest() for document in documents},
+    )
     written = files.write(app.out, documents)
     return Counter(written=written.written, unchanged=written.unchanged)
 

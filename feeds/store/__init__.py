@@ -11,20 +11,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import sqlalchemy as sa
-
 from feeds.store import migrate
 from feeds.store.database import Database
 from feeds.store.digests import Digests
 from feeds.store.documents import Documents
 from feeds.store.editions import Editions
 from feeds.store.entries import Entries
-from feeds.store.schema import meta
+from feeds.store.notes import Note, Notes
 from feeds.store.subscribers import Subscribers
 
 
 class Store:
-    """The record, open. Its parts are `digests`, `entries`, `documents`, `editions`, `subscribers`."""
+    """The record, open; its parts are one for each group of tables."""
 
     def __init__(self, place: Path | str) -> None:
         """Open the record at a path (SQLite) or a URL, and bring its tables up to date.
@@ -39,6 +37,7 @@ class Store:
         self.documents = Documents(self._database)
         self.editions = Editions(self._database)
         self.subscribers = Subscribers(self._database)
+        self.notes = Notes(self._database)
         try:
             with self._database.read() as connection:
                 behind = migrate.is_behind(connection, self._database.place)
@@ -66,13 +65,4 @@ class Store:
 
     def authority(self, default: str) -> str:
         """Return the authority of ids (RFC 4151: `domain,date`), fixed when it is first asked for."""
-        query = sa.select(meta.c.value).where(meta.c.key == "id_authority")
-        with self._database.read() as connection:
-            known: str | None = connection.scalar(query)
-        if known is not None:
-            return known
-        with self._database.write() as connection:
-            if connection.scalar(query) is None:  # no other process was first
-                values = {"key": "id_authority", "value": default}
-                connection.execute(sa.insert(meta).values(values))
-            return str(connection.scalar(query))
+        return self.notes.settle(Note.AUTHORITY, default)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,15 @@ class Made:
 
     state: str
     change: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A document as it should lie below `out/`; `sha256` is None until it is made again."""
+
+    path: str
+    target: str
+    sha256: str | None
 
 
 class Documents:
@@ -59,15 +68,26 @@ class Documents:
         with self._database.read() as connection:
             return list(connection.scalars(query))
 
-    def claim(self, target: str, paths: Iterable[str]) -> None:
-        """Record files as ours before they are written, so that a pass cut short leaves no stranger."""
-        wanted = sorted(paths)
+    def claim(self, target: str, files: Mapping[str, str]) -> None:
+        """Record files, by path with the SHA-256 of their bytes, as ours before they are written.
+
+        So a pass that is cut short leaves no stranger, and what it didn't write is found.
+        """
+        query = sa.select(documents.c.path, documents.c.sha256)
         with self._database.write() as connection:
-            query = sa.select(documents.c.path).where(documents.c.path.in_(wanted))
-            ours = set(connection.scalars(query))
-            fresh = [{"path": path, "target": target} for path in wanted if path not in ours]
+            ours = pairs(connection, query.where(documents.c.path.in_(sorted(files))))
+            fresh = [
+                {"path": path, "target": target, "sha256": files[path]}
+                for path in sorted(files)
+                if path not in ours
+            ]
             if fresh:
                 connection.execute(sa.insert(documents), fresh)
+            changed = [
+                {"known": path, "now": files[path]} for path in ours if ours[path] != files[path]
+            ]
+            if changed:
+                connection.execute(_REHASH, changed)
 
     def release(self, paths: Collection[str]) -> None:
         """Strike files off the record, after they were removed."""
@@ -82,7 +102,23 @@ class Documents:
             if connection.execute(update).rowcount == 0:
                 connection.execute(sa.insert(targets).values(values | {"target": target}))
 
-    def forget(self) -> None:
-        """Forget what every target was made from: all is made again."""
+    def forget(self, target: str | None = None) -> None:
+        """Forget what a target (every one if none is named) was made from: it is made again."""
+        gone = sa.delete(targets)
         with self._database.write() as connection:
-            connection.execute(sa.delete(targets))
+            connection.execute(gone if target is None else gone.where(targets.c.target == target))
+
+    def all(self) -> Iterator[Shelved]:
+        """Yield every document on record, by path, some hundred in memory at a time."""
+        query = sa.select(documents.c.path, documents.c.target, documents.c.sha256)
+        with self._database.read() as connection:
+            for page in connection.execute(query.order_by(documents.c.path)).partitions(_BATCH):
+                yield from (Shelved(*row) for row in page)
+
+
+_BATCH = 500
+_REHASH = (
+    sa.update(documents)
+    .where(documents.c.path == sa.bindparam("known"))
+    .values(sha256=sa.bindparam("now"))
+)

@@ -28,8 +28,11 @@ def is_behind(connection: sa.Connection, place: str) -> bool:
     )
 
 
-def upgrade(connection: sa.Connection, place: str) -> None:
-    """Bring the tables up to date inside the caller's transaction, unless another process just has."""
+def upgrade(connection: sa.Connection, place: str, to: str = REVISIONS[-1]) -> None:
+    """Bring the tables up to date inside the caller's transaction, unless another process just has.
+
+    `to` names an older revision, for tests of what comes after it.
+    """
     if not is_behind(connection, place):
         return
     import alembic.command  # noqa: PLC0415 -- see the module's docstring
@@ -38,7 +41,7 @@ def upgrade(connection: sa.Connection, place: str) -> None:
     config = alembic.config.Config()
     config.set_main_option("script_location", "feeds.store:migrations")
     config.attributes["connection"] = connection
-    alembic.command.upgrade(config, REVISIONS[-1])
+    alembic.command.upgrade(config, to)
 
 
 def _current(connection: sa.Connection) -> str | None:

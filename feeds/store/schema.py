@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every released shape of the record, the newest last."""
 
 
@@ -51,7 +51,7 @@ meta = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
-"""What the record knows of itself: the authority of its ids."""
+"""What the record knows of itself: the authority of its ids, and when things were last done."""
 
 digests = sa.Table(
     "digests",
@@ -195,9 +195,10 @@ documents = sa.Table(
     metadata,
     sa.Column("path", sa.Text, primary_key=True),
     sa.Column("target", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text),
     sa.Index("ix_documents_target", "target", "path"),
 )
-"""The files below out/ that are ours."""
+"""The files below out/ that are ours, and what each should hold: a sweep finds what was changed."""
 
 editions = sa.Table(
     "editions",
@@ -216,6 +217,18 @@ editions = sa.Table(
 )
 """One row a slot: `open` (composed while nobody subscribed), `composed`, or `skipped`. `through` is
 the last entry considered; `content` is the frozen edition."""
+
+due = sa.Table(
+    "due",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("slot", sa.Text, primary_key=True),
+    sa.Column("fires", Moment, nullable=False),
+    sa.Column("lease_by", sa.Text),
+    sa.Column("lease_until", Moment),
+)
+"""The slots that have come and are not decided yet. Whoever decides one holds its lease meanwhile; one
+that runs out, since its holder was killed, is free again."""
 
 subscribers = sa.Table(
     "subscribers",
