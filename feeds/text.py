@@ -30,7 +30,6 @@ _LATENT = "\uff9e\uff9f\u0f73\u0f75\u0f81"
 _AS_MARKS = str.maketrans(dict.fromkeys(_LATENT, "\u0300"))
 _MARKS = re.compile(f"(?:[^\\w\\s\x00-\x7f]|[{_LATENT}]){{31,}}")
 _EXCESS = re.compile(rb"(?<=[^\0]{30})[^\0]+")
-_SPACES = re.compile(r"\s+")
 _UNEVEN = re.compile(r"\s{2,}|[^\S \xa0]")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _ALIKE = str.maketrans(
@@ -65,18 +64,33 @@ def _cut_run(run: re.Match[str]) -> str:
     return "".join(text[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True))
 
 
+def printable(text: str) -> str:
+    r"""Return text, such as the name of a file, that is safe to store and to show.
+
+    Control characters, line breaks, invisible characters and all spaces but the common one become
+    escapes as in `\n` or `\u202e`; bytes that aren't UTF-8 become `\xff`.
+    """
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that isn't UTF-8 (PEP 383, surrogateescape)
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def fold(text: str) -> str:
     """Return `text` as it is compared: NFKC, lower case, one kind of quote, dash and space.
 
     Two captures of one title that differ in quote marks, dashes, no-break spaces or case fold alike.
     """
     if text.isascii():  # most titles: the same, in a tenth of the time
-        return _SPACES.sub(" ", text.lower().replace("`", "'")).strip()
+        return " ".join(text.lower().replace("`", "'").split())
     # Quotes first: NFKC takes the acute accent apart and the double prime into two. NFKC again after
     # lower case, which may leave what is not normalised (Unicode 3.13, D146).
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text).translate(_ALIKE))
     text = unicodedata.normalize("NFKC", text.casefold()).translate(_ALIKE)
-    return _SPACES.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def words(text: str) -> list[str]:

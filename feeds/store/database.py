@@ -11,7 +11,8 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,12 +40,14 @@ class Database:
     def __init__(self, place: Path | str) -> None:
         if isinstance(place, Path):
             self.place = str(place)
-            _create_private(place)
+            self._inode: int | None = _create_private(place)
             url = sa.URL.create("sqlite", database=str(place))
         else:
             url = sa.make_url(place)
             self.place = url.render_as_string(hide_password=True)
-        self._engine = sa.create_engine(url)
+            self._inode = None
+        # Errors would tell the values of a statement, addresses among them.
+        self._engine = sa.create_engine(url, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _on_connect)
             sa.event.listen(self._engine, "begin", _on_begin)
@@ -62,6 +65,15 @@ class Database:
         with self._explained(), self._writer.begin() as connection:
             yield connection
 
+    def is_in_place(self) -> bool:
+        """Whether the file that was opened still stands at its path: none else may be written to."""
+        if self._inode is None:
+            return True
+        try:
+            return Path(self.place).stat().st_ino == self._inode
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Give back every connection."""
         self._engine.dispose()
@@ -76,9 +88,15 @@ class Database:
 
 def insert(connection: sa.Connection, table: sa.Table, values: Mapping[str, object]) -> int:
     """Insert one row and return the number that the database gave it."""
-    key = connection.execute(sa.insert(table).values(values)).inserted_primary_key
+    key = connection.execute(into(table), values).inserted_primary_key
     assert key is not None  # every table here has one
     return int(key[0])
+
+
+@cache
+def into(table: sa.Table) -> sa.Insert:
+    """Return the statement that inserts into a table; made once: that takes longer than to run it."""
+    return sa.insert(table)
 
 
 def pairs(connection: sa.Connection, query: sa.Select[Any]) -> dict[Any, Any]:
@@ -93,10 +111,16 @@ def chunks(items: Iterable[T]) -> Iterator[list[T]]:
         yield left[start : start + _VARIABLES]
 
 
-def _create_private(path: Path) -> None:
-    """Make the file before SQLite does, readable by its owner alone; SQLite's -wal follows suit."""
+def _create_private(path: Path) -> int:
+    """Make the file before SQLite does, readable by its owner alone; SQLite's -wal follows suit.
+
+    One that is there isn't opened: to close it would drop the locks that this process has on it
+    (https://sqlite.org/howtocorrupt.html, section 2.2). Returns its inode.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        return path.stat().st_ino
     except OSError as error:
         raise StoreError(str(path), error.strerror or str(error)) from error
 
@@ -105,7 +129,20 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 -- a 
     connection.isolation_level = None  # the driver would begin DEFERRED by itself
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+    _refuse_cut(connection)
     _enter_wal(connection)
+
+
+def _refuse_cut(connection: Any) -> None:  # noqa: ANN401 -- the same
+    """Refuse a file that ends within a page: SQLite takes that for whole, and writes to it.
+
+    A log that holds something may hold the rest: a full disk can leave them so.
+    """
+    [page] = connection.execute("PRAGMA page_size").fetchone()
+    path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+    log = path.with_name(f"{path.name}-wal")
+    if path.is_file() and path.stat().st_size % page and not (log.exists() and log.stat().st_size):
+        raise StoreError(str(path), _advice("malformed: its last page is cut short"))
 
 
 def _enter_wal(connection: Any) -> None:  # noqa: ANN401 -- the same
@@ -130,8 +167,12 @@ def _advice(reason: str) -> str:
     """Add the way out to what the database says."""
     if "malformed" in reason or "not a database" in reason:
         return f"{reason}; the file is damaged: put a backup in its place"
+    if "decode" in reason:  # SQLite's next words are what can't be decoded
+        return _advice("malformed text")
     if "locked" in reason:
         return f"{reason}: another process is writing; try again"
     if "full" in reason:
         return f"{reason}; make room on the disk and run again: nothing committed is lost"
+    if "I/O" in reason:  # so SQLite says when there is no room for the log's index, or no sync
+        return f"{reason}; the disk is full or fails: make room and run again, nothing committed is lost"
     return reason

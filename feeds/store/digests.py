@@ -11,9 +11,18 @@ import sqlalchemy as sa
 
 from feeds.errors import DigestError
 from feeds.model import Digest, Outcome, Reading
-from feeds.store.database import Database, chunks, insert, pairs
+from feeds.store.database import Database, chunks, insert, into, pairs
 from feeds.store.entries import Desk, Filing, file_all
 from feeds.store.schema import digests, sightings
+
+# What is asked of each digest. A statement is made once, since that takes longer than to run it.
+_RETRY = (digests.c.outcome == Outcome.QUARANTINE) & (digests.c.formats != sa.bindparam("formats"))
+_KEPT = sa.select(digests.c.id).where(
+    digests.c.sha256 == sa.bindparam("sha256"), digests.c.publisher == sa.bindparam("publisher")
+)
+_SIGHTED = _KEPT.where(~_RETRY)
+_KEEP_AGAIN = sa.update(digests).where(digests.c.id == sa.bindparam("known"))
+_NOTE_AGAIN = sa.update(sightings).where(sightings.c.name == sa.bindparam("known"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +36,44 @@ class Quarantined:
     first_seen: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """A file as it was when last read; `sha256` is None when it could not even be opened."""
+
+    name: str
+    look: str
+    sha256: str | None
+
+
 class Digests:
     """Records digests. `formats` is the version of the readers that read them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def looks(self, formats: str) -> dict[str, str]:
-        """Return each name's look when last read, less those to be read again under new formats."""
-        retry = (digests.c.outcome == Outcome.QUARANTINE) & (digests.c.formats != formats)
-        query = sa.select(sightings.c.name, sightings.c.look).join(digests).where(~retry)
+    def looks(self, formats: str, names: Collection[str] | None = None) -> dict[str, str]:
+        """Return each name's look when last read, less those to be read again under new formats.
+
+        Of all names, or of these.
+        """
+        query = sa.select(sightings.c.name, sightings.c.look).join(digests).where(~_RETRY)
+        query = query.params(formats=formats)
         with self._database.read() as connection:
-            return pairs(connection, query)
+            if names is None:
+                return pairs(connection, query)
+            found: dict[str, str] = {}
+            for some in chunks(names):
+                found |= pairs(connection, query.where(sightings.c.name.in_(some)))
+            return found
 
     def sight(self, digest: Digest, look: str, formats: str, publisher: str | None) -> bool:
         """Note the look of a file whose content is on record for a publisher; return False if not."""
-        retry = (digests.c.outcome == Outcome.QUARANTINE) & (digests.c.formats != formats)
-        query = sa.select(digests.c.id).where(_content(digest, publisher), ~retry)
+        content = _content(digest, publisher) | {"formats": formats}
+        with self._database.read() as connection:  # most are new, and a writer would be waited for
+            if connection.scalar(_SIGHTED, content) is None:
+                return False
         with self._database.write() as connection:
-            known = connection.scalar(query)
+            known = connection.scalar(_SIGHTED, content)  # upkeep may have struck it off meanwhile
             if known is not None:
                 _note(connection, digest.name, look, known, digest.received)
         return known is not None
@@ -95,8 +123,7 @@ class Digests:
             if known is None:
                 known = insert(connection, digests, values | {"first_seen": now})
             else:
-                update = sa.update(digests).where(digests.c.id == known)
-                connection.execute(update.values(values))
+                connection.execute(_KEEP_AGAIN, values | {"known": known})
             _note(connection, error.name, look, known, now)
 
     def quarantined(self) -> list[Quarantined]:
@@ -122,10 +149,23 @@ class Digests:
     def forget(self, there: Collection[str]) -> None:
         """Forget how quarantined files looked that are not `there` any more; their digests stay."""
         gone = [one.file for one in self.quarantined() if one.file not in there]
-        if not gone:
-            return
+        if gone:
+            self.unsee(gone)
+
+    def sighted(self) -> list[Sighted]:
+        """Return every name whose content is on record, by name, as it was when last read."""
+        query = (
+            sa.select(sightings.c.name, sightings.c.look, digests.c.sha256)
+            .join(digests)
+            .order_by(sightings.c.name)
+        )
+        with self._database.read() as connection:
+            return [Sighted(*row) for row in connection.execute(query)]
+
+    def unsee(self, names: Collection[str]) -> None:
+        """Forget how files looked: what is there is read again. Their digests stay."""
         with self._database.write() as connection:
-            for some in chunks(gone):
+            for some in chunks(names):
                 connection.execute(sa.delete(sightings).where(sightings.c.name.in_(some)))
 
     def count(self) -> dict[str, int]:
@@ -135,8 +175,8 @@ class Digests:
             return pairs(connection, query)
 
 
-def _content(digest: Digest, publisher: str | None) -> sa.ColumnElement[bool]:
-    return sa.and_(digests.c.sha256 == digest.sha256, digests.c.publisher == (publisher or ""))
+def _content(digest: Digest, publisher: str | None) -> dict[str, object]:
+    return {"sha256": digest.sha256, "publisher": publisher or ""}
 
 
 def _keep(
@@ -158,20 +198,15 @@ def _keep(
         "detail": reading.detail,
         "formats": formats,
     }
-    known = connection.scalar(sa.select(digests.c.id).where(_content(digest, publisher)))
+    content = _content(digest, publisher)
+    known = connection.scalar(_KEPT, content)
     if known is not None:
-        connection.execute(sa.update(digests).where(digests.c.id == known).values(values))
+        connection.execute(_KEEP_AGAIN, values | {"known": known})
         return int(known)
-    first = {
-        "sha256": digest.sha256,
-        "publisher": publisher or "",
-        "first_seen": digest.received,
-    }
-    return insert(connection, digests, values | first)
+    return insert(connection, digests, values | content | {"first_seen": digest.received})
 
 
 def _note(connection: sa.Connection, name: str, look: str, digest_id: int, now: datetime) -> None:
     values = {"look": look, "digest": digest_id, "seen": now}
-    update = sa.update(sightings).where(sightings.c.name == name)
-    if connection.execute(update.values(values)).rowcount == 0:
-        connection.execute(sa.insert(sightings).values(values | {"name": name}))
+    if connection.execute(_NOTE_AGAIN, values | {"known": name}).rowcount == 0:
+        connection.execute(into(sightings), values | {"name": name})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +13,37 @@ import sqlalchemy as sa
 from feeds.errors import NotFoundError
 from feeds.model import Article, Classification, Digest, Entry, EntryId
 from feeds.store import identity, rows
-from feeds.store.database import Database, insert, pairs
+from feeds.store.database import Database, insert, into, pairs
 from feeds.store.schema import changes, classifications, entries, placements
 
 _OWN, _ALSO, _LEFT = "own", "also", "left"
 _CANDIDATES = 100
 _CROWD = timedelta(seconds=100)  # how far an entry gives way to others that share its moment
+
+# What is asked of each article. A statement is made once, since to make one takes longer than to run it.
+# Columns to be set are given by their names when it is run: no other parameter may be named so there.
+_KNOWN: sa.BindParameter[Any] = sa.bindparam("known")  # the seq of an entry
+_CUT = sa.bindparam("truncated", type_=sa.Boolean) | entries.c.truncated
+_KINDS = (
+    entries.c.published == sa.bindparam("published"),
+    entries.c.fingerprint == sa.bindparam("fingerprint"),
+    (entries.c.opening == sa.bindparam("opening")) & _CUT,
+)
+_TITLED = sa.select(entries.c.seq).where(entries.c.folded_title == sa.bindparam("folded_title"))
+_LATEST = _TITLED.order_by(entries.c.seq.desc()).limit(_CANDIDATES)
+_FOUND = sa.union_all(*(sa.select(_LATEST.where(kind).subquery()) for kind in _KINDS))
+_ALIKE = sa.select(entries).where(entries.c.seq.in_(_FOUND)).order_by(entries.c.seq)
+_TAKEN = sa.select(entries.c.seq).where(entries.c.id == sa.bindparam("id"))
+_CROWDED = sa.select(entries.c.updated).where(
+    entries.c.updated.between(sa.bindparam("first"), sa.bindparam("last"))
+)
+_SET = sa.update(entries).where(entries.c.seq == _KNOWN)
+_PLACED = sa.select(placements.c.channel).where(placements.c.entry == _KNOWN)
+_LIFT = sa.delete(placements).where(placements.c.entry == _KNOWN)
+_BRING_UP = sa.update(placements).where(placements.c.entry == _KNOWN, placements.c.role != _LEFT)
+_SAID = (classifications.c.entry == _KNOWN, classifications.c.current == sa.true())
+_OUTDATE = sa.update(classifications).where(*_SAID)
+_BY_HUMAN = sa.select(classifications.c.id).where(*_SAID, classifications.c.by == "human").limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +177,11 @@ def file_all(connection: sa.Connection, desk: Desk, filings: Sequence[Filing]) -
         if shared[moment] > 1:
             moment -= timedelta(seconds=position)
         capture = identity.Capture(filing.article, desk.publisher)
-        known = _match(connection, capture)
+        columns = rows.article_columns(filing.article)
+        known = _match(connection, capture, columns)
         if known is None:
-            _insert(connection, desk, filing, position, moment)
+            place = {"position": position, "updated": _free(connection, moment)}
+            _insert(connection, desk, filing, columns | place)
             done["new"] += 1
         else:
             done[_improve(connection, desk, filing, known, position)] += 1
@@ -167,51 +194,43 @@ def _base(article: Article, desk: Desk) -> datetime:
     return min(article.published or received, received)
 
 
-def _match(connection: sa.Connection, capture: identity.Capture) -> sa.RowMapping | None:
+def _match(
+    connection: sa.Connection, capture: identity.Capture, columns: Mapping[str, object]
+) -> sa.RowMapping | None:
     """Return the row of the entry that a capture belongs to; the earliest when several would do."""
-    for row in _candidates(connection, capture.article):
+    for row in _candidates(connection, columns):
         if identity.same(identity.Capture(rows.article(row), row["publisher"]), capture):
             return row
     return None
 
 
-def _candidates(connection: sa.Connection, article: Article) -> list[sa.RowMapping]:
-    """Return the rows that may be an article, in order of seq.
+def _candidates(
+    connection: sa.Connection, columns: Mapping[str, object]
+) -> Sequence[sa.RowMapping]:
+    """Return the rows that may be the article of these columns, in order of seq.
 
     They have its title and its stamp, its words, or, where either is cut, its first words. All entries
     of a title would be too many: a column has thousands. Of each kind the latest 100 are looked at.
     """
-    columns = rows.article_columns(article)
-    cut = sa.true() if article.truncated else entries.c.truncated == sa.true()
-    kinds = (
-        entries.c.published == article.published if article.published else sa.false(),
-        entries.c.fingerprint == columns["fingerprint"],
-        (entries.c.opening == columns["opening"]) & cut,
-    )
-    found: dict[int, sa.RowMapping] = {}
-    for kind in kinds:
-        query = sa.select(entries).where(entries.c.folded_title == columns["folded_title"], kind)
-        latest = query.order_by(entries.c.seq.desc()).limit(_CANDIDATES)
-        found |= {row["seq"]: row for row in connection.execute(latest).mappings()}
-    return [found[seq] for seq in sorted(found)]
+    asked = ("folded_title", "published", "fingerprint", "opening", "truncated")
+    return connection.execute(_ALIKE, {name: columns[name] for name in asked}).mappings().all()
 
 
 def _insert(
-    connection: sa.Connection, desk: Desk, filing: Filing, position: int, updated: datetime
+    connection: sa.Connection, desk: Desk, filing: Filing, columns: Mapping[str, object]
 ) -> None:
     received = desk.digest.received
     entry_id = _mint(connection, identity.Capture(filing.article, desk.publisher))
-    values = rows.article_columns(filing.article) | {
+    values = {
+        **columns,
         "id": entry_id,
         "uri": f"tag:{desk.authority}:{entry_id}",
         "digest": desk.digest_id,
-        "position": position,
         "publisher": desk.publisher,
         "views_at": received if filing.article.views is not None else None,
         "channel": filing.channel,
         "uncertain": filing.classification.uncertain,
         "first_seen": received,
-        "updated": _free(connection, updated),
         "best_date": filing.article.published or received,
         "changed": 0,
         "archive": desk.archive,
@@ -226,7 +245,7 @@ def _mint(connection: sa.Connection, capture: identity.Capture) -> EntryId:
     attempt = 0
     while True:
         minted = identity.mint(capture, attempt)
-        if connection.scalar(sa.select(entries.c.seq).where(entries.c.id == minted)) is None:
+        if connection.scalar(_TAKEN, {"id": minted}) is None:
             return minted
         attempt += 1
 
@@ -254,22 +273,28 @@ def _improve(
     if text_changed:
         moment = received.replace(microsecond=0) - timedelta(seconds=position)
         values["updated"] = _free(connection, moment, known["updated"])
-    connection.execute(sa.update(entries).where(entries.c.seq == seq).values(values))
+    connection.execute(_SET, values | {"known": seq})
     if same_publisher and replace(before, views=after.views) == after:
         _change(connection, seq, "views", received)
         return "updated"
     change = _change(connection, seq, "updated", received)
-    if text_changed and not _by_human(connection, seq):
-        _classify(connection, seq, filing.classification, received)
-        moved = {"channel": filing.channel, "uncertain": filing.classification.uncertain}
-        connection.execute(sa.update(entries).where(entries.c.seq == seq).values(moved))
-        _place(connection, seq, change, filing, desk.all_channel)
+    if text_changed and connection.scalar(_BY_HUMAN, {"known": seq}) is None:
+        _move(connection, desk, filing, seq, change)
     else:
-        bring_up = sa.update(placements).where(
-            placements.c.entry == seq, placements.c.role != _LEFT
-        )
-        connection.execute(bring_up.values(change=change))
+        connection.execute(_BRING_UP, {"known": seq, "change": change})
     return "updated"
+
+
+def _move(connection: sa.Connection, desk: Desk, filing: Filing, seq: int, change: int) -> None:
+    """Give a known entry the topics and channels of a better text; what was said is current no more."""
+    known = {"known": seq}
+    connection.execute(_OUTDATE, known | {"current": False})
+    _classify(connection, seq, filing.classification, desk.digest.received)
+    moved = {"channel": filing.channel, "uncertain": filing.classification.uncertain}
+    connection.execute(_SET, known | moved)
+    before = connection.scalars(_PLACED, known).all()
+    connection.execute(_LIFT, known)
+    _place(connection, seq, change, filing, desk.all_channel, before=before)
 
 
 def _free(connection: sa.Connection, moment: datetime, after: datetime | None = None) -> datetime:
@@ -279,8 +304,7 @@ def _free(connection: sa.Connection, moment: datetime, after: datetime | None = 
     crowd of more than 100 the moment is shared after all. `after` is the `updated` that a correction
     must raise; should none be free between the two, it is raised by a second.
     """
-    crowd = sa.select(entries.c.updated).where(entries.c.updated.between(moment - _CROWD, moment))
-    taken = set(connection.scalars(crowd))
+    taken = set(connection.scalars(_CROWDED, {"first": moment - _CROWD, "last": moment}))
     steps = range(int(_CROWD.total_seconds()) + 1)
     free = (moment - timedelta(seconds=step) for step in steps)
     found = next((second for second in free if second not in taken), moment)
@@ -290,40 +314,32 @@ def _free(connection: sa.Connection, moment: datetime, after: datetime | None = 
 def _change(connection: sa.Connection, seq: int, kind: str, at: datetime) -> int:
     """Append a change and mark the entry's page with it; return its number."""
     number = insert(connection, changes, {"entry": seq, "kind": kind, "at": at})
-    connection.execute(sa.update(entries).where(entries.c.seq == seq).values(changed=number))
+    connection.execute(_SET, {"known": seq, "changed": number})
     return number
-
-
-def _by_human(connection: sa.Connection, seq: int) -> bool:
-    table = classifications.c
-    query = sa.select(table.id).where(
-        table.entry == seq, table.current == sa.true(), table.by == "human"
-    )
-    return connection.scalar(query.limit(1)) is not None
 
 
 def _classify(
     connection: sa.Connection, seq: int, classification: Classification, at: datetime
 ) -> None:
-    """Append the topics of an entry; what was said before is current no more."""
-    table = classifications.c
-    old = sa.update(classifications).where(table.entry == seq, table.current == sa.true())
-    connection.execute(old.values(current=False))
+    """Append the topics of an entry."""
     if found := rows.topic_rows(seq, classification.topics, classification.model, at):
-        connection.execute(sa.insert(classifications), found)
+        connection.execute(into(classifications), found)
 
 
-def _place(
-    connection: sa.Connection, seq: int, change: int, filing: Filing, all_channel: str
+def _place(  # noqa: PLR0913 -- what a placement is made of
+    connection: sa.Connection,
+    seq: int,
+    change: int,
+    filing: Filing,
+    all_channel: str,
+    *,
+    before: Collection[str] = (),
 ) -> None:
     """Put an entry on its channels; one that it leaves keeps a trace, so that its feed is made anew."""
     roles = dict.fromkeys(filing.also, _ALSO) | {filing.channel: _OWN, all_channel: _OWN}
-    query = sa.select(placements.c.channel).where(placements.c.entry == seq)
-    before = set(connection.scalars(query))
-    roles |= dict.fromkeys(before - roles.keys(), _LEFT)
-    connection.execute(sa.delete(placements).where(placements.c.entry == seq))
+    roles = dict.fromkeys(before, _LEFT) | roles
     placed = [
         {"channel": slug, "entry": seq, "role": role, "change": change}
         for slug, role in roles.items()
     ]
-    connection.execute(sa.insert(placements), placed)
+    connection.execute(into(placements), placed)

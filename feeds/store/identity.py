@@ -7,9 +7,10 @@ parts two otherwise equal articles. Views, topic, order and address play no part
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
-from itertools import chain
+from itertools import chain, islice
 
 from feeds.model import Article, DateSource, EntryId, Precision
 from feeds.text import fingerprint, fold, words
@@ -58,7 +59,7 @@ def same(one: Capture, other: Capture) -> bool:
 
 def opening(article: Article) -> str:
     """Return a fingerprint of the first words of a body: a teaser and its full text share it."""
-    return fingerprint([" ".join(_body(article)[:_PREFIX_WORDS])])
+    return fingerprint([" ".join(islice(_words(article), _PREFIX_WORDS))])
 
 
 def merge(known: Article, found: Article) -> tuple[Article, bool]:
@@ -102,8 +103,12 @@ def _dated_apart(one: Article, other: Article) -> bool:
     return abs(one.published - other.published) > (timedelta() if exact else timedelta(hours=12))
 
 
+def _words(article: Article) -> Iterator[str]:
+    return chain.from_iterable(words(paragraph) for paragraph in article.paragraphs)
+
+
 def _body(article: Article) -> list[str]:
-    return list(chain.from_iterable(words(paragraph) for paragraph in article.paragraphs))
+    return list(_words(article))
 
 
 def _same_body(one: Article, other: Article, few: int) -> bool:

@@ -23,7 +23,7 @@ from feeds.store import identity
 from feeds.store.schema import classifications, digests, entries
 from feeds.text import fingerprint, fold
 
-_BATCH = 500  # below SQLite's old limit of 999 variables in a statement
+_BATCH = 50  # entries in memory at a time: one may hold 200,000 characters
 
 ENTRIES = sa.select(entries, digests.c.name.label("digest_name")).join(digests)
 """What `load` needs of each entry; add conditions and order."""
@@ -85,7 +85,7 @@ def load(connection: sa.Connection, query: sa.Select[Any]) -> list[Entry]:
 
 
 def stream(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Entry]:
-    """Yield the entries of a query on `ENTRIES`, in its order, some hundred in memory at a time."""
+    """Yield the entries of a query on `ENTRIES`, in its order, some in memory at a time."""
     for page in connection.execute(query).mappings().partitions(_BATCH):
         topics = _topics(connection, [row["seq"] for row in page])
         for row in page:

@@ -41,6 +41,7 @@ class Lexicon:
     stems: Mapping[str, Weights]
     firsts: Mapping[str, int]
     shortest_stem: int
+    longest_stem: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ def _ready(found: Mapping[str, Mapping[int, int]]) -> Lexicon:
         first, *rest = key.split()
         if rest:
             firsts[first] = max(firsts.get(first, 0), len(rest) + 1)
-    return Lexicon(exact, stems, firsts, min(map(len, stems), default=0))
+    lengths = sorted(map(len, stems)) or [0]
+    return Lexicon(exact, stems, firsts, lengths[0], lengths[-1])
 
 
 def hits(lexicon: Lexicon, words: Sequence[str]) -> Iterator[Hit]:
@@ -136,7 +138,7 @@ def _fitting(lexicon: Lexicon, words: str) -> Hit | None:
     if found := lexicon.exact.get(words):
         return Hit(words, found)
     spaces = words.count(" ")
-    for end in range(len(words), lexicon.shortest_stem - 1, -1):
+    for end in range(min(len(words), lexicon.longest_stem), lexicon.shortest_stem - 1, -1):
         if (found := lexicon.stems.get(words[:end])) and words.count(" ", 0, end) == spaces:
             return Hit(words, found)
     return None
