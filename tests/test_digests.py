@@ -323,6 +323,27 @@ def test_furniture_counts_only_at_its_place() -> None:
     assert Counter(reading.parts)[Part.MARKER] == 5
 
 
+def test_too_many_articles_are_quarantined_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(digests, "MAX_ARTICLES", 3)
+    text = [f"01.01.2026, 1{n}:00 1\nTitle {n}\nText.\n" for n in range(4)]
+    assert len(read("".join(text[:3])).articles) == 3
+    reading = read("".join(text))
+    assert (reading.reason, reading.outcome) == ("too_many_articles", Outcome.QUARANTINE)
+    assert reading.detail == "4 articles, more than 3; split the file"
+    assert len(reading.leftovers) == 12
+
+
+def test_an_article_that_is_too_long_is_quarantined_by_its_line() -> None:
+    head, half = "01.01.2026, 10:00 1\nTitle\n", "x" * (digests.MAX_ARTICLE // 2)
+    most = f"{head}Text.\n{head}{half}\n{half}\n"
+    assert len(read(most).articles) == 2
+    reading = read(f"{most}x\n")
+    assert (reading.reason, reading.outcome) == ("article_too_long", Outcome.QUARANTINE)
+    assert reading.detail == "line 4: an article of 200,001 characters, more than 200,000"
+
+
 # A wrong reading that would look fine
 
 

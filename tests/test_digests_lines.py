@@ -74,6 +74,28 @@ def test_a_few_bad_bytes_are_replaced_with_a_warning() -> None:
     assert found.warnings == ("line 2: 1 bad byte replaced by U+FFFD",)
 
 
+def test_much_text_in_utf16_is_quarantined_with_the_way_out() -> None:
+    text = "Some text.\n".encode("utf-16-le")
+    most = b"\xff\xfe" + text * (lines.MAX_UTF16 // len(text))
+    assert refused(most) == ("too_many_lines", Outcome.QUARANTINE)
+    reading = read(most + text)
+    assert (reading.reason, reading.outcome) == ("too_much_text", Outcome.QUARANTINE)
+    assert (
+        reading.detail
+        == "more than 33,554,432 bytes of UTF-16; save it as UTF-8, or split the file"
+    )
+
+
+def test_bad_bytes_are_counted_also_where_a_large_digest_is_taken_apart() -> None:
+    line = b"x" * 99 + b"\n"
+    good = line * (lines._CHUNK // len(line)) + b"y" * (lines._CHUNK % len(line) - 1)
+    assert rows(good + "\u0416\n".encode()).warnings == ()
+    number = lines._CHUNK // len(line) + 1
+    cut = rows(good + b"\xe2\x82\n" + b"\xff\n")
+    assert cut.warnings == (f"line {number}: 2 bad bytes replaced by U+FFFD",)
+    assert cut.rows[-2].text.endswith("y\ufffd")
+
+
 def test_text_in_another_encoding_is_quarantined() -> None:
     assert refused("Погода на завтра".encode("cp1251")) == ("encoding", Outcome.QUARANTINE)
     assert refused(b"\xff\xfea") == ("encoding", Outcome.QUARANTINE)
@@ -94,8 +116,31 @@ def test_a_digest_without_text_is_quarantined(data: bytes) -> None:
     assert refused(data) == ("empty", Outcome.QUARANTINE)
 
 
-def test_too_many_lines_are_quarantined() -> None:
-    assert refused(b"\n" * lines.MAX_LINES) == ("too_many_lines", Outcome.QUARANTINE)
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_too_many_lines_are_quarantined(end: bytes) -> None:
+    most = lines.MAX_LINES - 1
+    assert refused(end * (most + 1)) == ("too_many_lines", Outcome.QUARANTINE)
+    assert len(rows(end * most).rows) == most
+
+
+def test_a_line_that_is_too_long_is_quarantined_by_its_number() -> None:
+    most = b"x" * lines.MAX_LINE
+    assert len(rows(b"a\n" + most).rows) == 2
+    reading = read(b"a\n" + most + b"x\n")
+    assert (reading.reason, reading.outcome) == ("line_too_long", Outcome.QUARANTINE)
+    assert reading.detail is not None
+    assert reading.detail.startswith("line 2: ")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_text_counts_as_it_lies_in_memory(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, wide = "word " * 20 + "\n", "word " * 19 + "\U0001f600    \n"
+    monkeypatch.setattr(lines, "MAX_WEIGHT", 120_000)
+    assert len(rows((plain * 150).encode(encoding)).rows) == 150
+    reading = read((wide * 150).encode(encoding))
+    assert (reading.reason, reading.outcome) == ("too_much_text", Outcome.QUARANTINE)
+    assert reading.detail is not None
+    assert reading.detail.endswith("split the file")
 
 
 def test_dropped_characters_are_counted_in_a_warning() -> None:

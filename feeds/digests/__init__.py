@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 from feeds.digests import stamp_first, teaser_list
 from feeds.digests.formats import Format, Parse, explained, unread
 from feeds.digests.lines import Lines, Unreadable, lines_of
-from feeds.model import Digest, Leftover, Outcome, Part, Reading
+from feeds.model import Article, Digest, Leftover, Outcome, Part, Reading
 
-VERSION = 1
+VERSION = 2
 """Grows with every change that reads a file differently: what is quarantined is then tried again."""
 
 FORMATS: tuple[Format, ...] = (stamp_first, teaser_list)
@@ -28,14 +28,22 @@ MINIMUM = 0.8
 MARGIN = 0.1
 """The least distance between the best score and the second."""
 
+MAX_ARTICLES = 25_000
+"""A digest of more articles is not read: each takes some milliseconds to record and to publish."""
+
+MAX_ARTICLE = 200_000
+"""Characters of an article; a longer one is no news, and the record compares articles word by word,
+at ten times their size in memory. The longest read in a newspaper has about 100,000."""
+
 
 def read(digest: Digest, zone: ZoneInfo) -> Reading:
     """Return what a digest holds; never raises, whatever its bytes are.
 
     The articles stand in the digest's order. Reasons of a quarantine: `binary`, `encoding`,
-    `too_many_lines`, `empty` (no line with text), `unknown_format` (no format explains enough) and
-    `ambiguous_boundaries` (where an article begins is uncertain). In the last two every line with
-    text is left over. A line that holds the collector's date and more is what the rest of it is.
+    `too_many_lines`, `line_too_long`, `too_much_text`, `empty` (no line with text), `unknown_format`
+    (no format explains enough), `ambiguous_boundaries` (where an article begins is uncertain),
+    `too_many_articles` and `article_too_long`. In the last four every line with text is left over.
+    A line that holds the collector's date and more is what the rest of it is.
     """
     lines = lines_of(digest.data)
     if isinstance(lines, Unreadable):
@@ -68,6 +76,8 @@ def _choose(lines: Lines, tried: Sequence[tuple[Format, Parse | None]]) -> Readi
         return _quarantine(lines, reason, detail, scores)
     if score - second < MARGIN:
         return _quarantine(lines, "ambiguous_boundaries", "two formats explain the file", scores)
+    if excess := _excess(best.articles):
+        return _quarantine(lines, *excess, scores)
     parts = _with_header(lines, best.parts)
     return Reading(
         Outcome.ARTICLES,
@@ -79,6 +89,19 @@ def _choose(lines: Lines, tried: Sequence[tuple[Format, Parse | None]]) -> Readi
         leftovers=_leftovers(lines, parts),
         warnings=lines.warnings + best.warnings,
     )
+
+
+def _excess(articles: Sequence[Article]) -> tuple[str, str] | None:
+    """Return the reason and the detail of a quarantine when articles are too many, or one too long."""
+    if len(articles) > MAX_ARTICLES:
+        detail = f"{len(articles):,} articles, more than {MAX_ARTICLES:,}; split the file"
+        return "too_many_articles", detail
+    for article in articles:
+        length = sum(map(len, article.paragraphs))
+        if length > MAX_ARTICLE:
+            detail = f"an article of {length:,} characters, more than {MAX_ARTICLE:,}"
+            return "article_too_long", f"line {article.line}: {detail}"
+    return None
 
 
 def _quarantine(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from feeds import app as opened
@@ -15,6 +16,8 @@ from feeds.model import ALL, Article, Outcome
 from feeds.store.entries import Filing
 
 log = logging.getLogger(__name__)
+
+_SHOWN = 20  # warnings of one digest that are logged: a hostile one has thousands
 
 
 def formats(app: App) -> str:
@@ -57,8 +60,10 @@ def ingest(
         log.warning("digest quarantined %s", error)
         app.store.digests.refuse(error, look(sighting), formats(app), app.now())
         return "quarantined", nothing
-    for warning in reading.warnings:
+    for warning in reading.warnings[:_SHOWN]:
         log.warning("digest file=%s: %s", digest.name, warning)
+    if more := len(reading.warnings[_SHOWN:]):
+        log.warning("digest file=%s: %d more warnings; `feeds check` lists them", digest.name, more)
     if reading.outcome is Outcome.QUARANTINE:
         log.warning(
             "digest quarantined file=%s: %s: %s", digest.name, reading.reason, reading.detail
@@ -89,7 +94,7 @@ def _filing(app: App, article: Article) -> Filing:
     listed = app.publication.channels
     return Filing(
         article,
-        found,
+        replace(found, distribution=(), evidence=()),  # not on record; 2 kB an article
         channels.place(found.topics, listed),
         channels.secondary(found.topics, listed),
     )
