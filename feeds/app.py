@@ -11,11 +11,11 @@ import hashlib
 import ipaddress
 import os
 import secrets
-import tempfile
+import socket
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from functools import cache
@@ -27,17 +27,22 @@ from feeds import __version__, channels
 from feeds.config import Settings
 from feeds.errors import ConfigError, LockError, StoreError
 from feeds.publication import Publication
-from feeds.store import Store
+from feeds.store import Store, backup
 
 if TYPE_CHECKING:
     from feeds.topics import Model
 
+_LEAST_PAGE = 512  # bytes; SQLite takes a shorter file for an empty one
 _SECRET_BYTES = 32  # as many as SHA-256 gives, RFC 2104 section 3
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What the corridor works with. `authority` begins every new id; `now` reads the clock, UTC."""
+    """What the corridor works with.
+
+    `authority` begins every new id; `now` reads the clock, UTC; `worker` is the name under which slots
+    are leased: that of the machine, since the lock lets one process a machine work on a record.
+    """
 
     settings: Settings
     store: Store
@@ -45,6 +50,7 @@ class App:
     authority: str
     environ: Mapping[str, str]
     now: Callable[[], datetime]
+    worker: str = field(default_factory=socket.gethostname)
 
     @property
     def out(self) -> Path:
@@ -67,11 +73,18 @@ def open_app(settings: Settings, environ: Mapping[str, str]) -> Iterator[App]:
     """
     now = clock(environ)
     _private_folder(settings.state_folder)
+    _refuse_loss(settings.state_folder)
     with Store(settings.state_folder / "feeds.db") as store:
         authority = settings.publication.id_authority or store.authority(
             _authority(settings.publication.base_url, now())
         )
         yield App(settings, store, publication(settings), authority, environ, now)
+
+
+def reconfigured(app: App, settings: Settings) -> App:
+    """Return the application under other settings, over the same open record."""
+    authority = settings.publication.id_authority or app.authority
+    return replace(app, settings=settings, publication=publication(settings), authority=authority)
 
 
 def publication(settings: Settings) -> Publication:
@@ -110,8 +123,10 @@ def clock(environ: Mapping[str, str]) -> Callable[[], datetime]:
 
 
 @contextmanager
-def lock(settings: Settings, command: str) -> Iterator[None]:
+def lock(settings: Settings, command: str) -> Iterator[bool]:
     """Hold the state folder for a command that changes `out/` or sends.
+
+    Yields whether the one before was killed: it left its name in the file.
 
     Raises:
         LockError: another process holds it; at once, without waiting.
@@ -119,21 +134,34 @@ def lock(settings: Settings, command: str) -> Iterator[None]:
     _private_folder(settings.state_folder)
     path = settings.state_folder / "lock"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(str(path), error.strerror or str(error)) from error
-    with open(descriptor, "r+", encoding="utf-8") as file:  # noqa: PTH123 -- a descriptor
+    with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 -- a descriptor
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = file.read().strip() or "another process"
+            holder = file.read().decode(errors="replace").strip() or "another process"
             raise LockError(str(settings.state_folder), holder) from error
-        file.truncate()
-        file.write(f"feeds {command} (process {os.getpid()})\n")
-        file.flush()
-        yield
+        killed = bool(file.read())
+        file.truncate(0)
         file.seek(0)
-        file.truncate()
+        with suppress(OSError):  # the disk is full: it is held all the same, by no name
+            file.write(f"feeds {command} (process {os.getpid()})\n".encode())
+        yield killed
+        file.truncate(0)
+
+
+def prove(settings: Settings) -> None:
+    """Read through the record, as far as a crash or a failing disk can have damaged it.
+
+    Raises:
+        StoreError: it is damaged; nothing was changed.
+    """
+    path = settings.state_folder / "feeds.db"
+    if path.exists() and path.stat().st_size and (faults := backup.glance(path)):
+        reason = f"the record is damaged: {faults[0]}; `feeds doctor` names the backup to restore"
+        raise StoreError(str(path), reason)
 
 
 def sender(app: App) -> str:
@@ -179,13 +207,22 @@ def secret(app: App) -> bytes:
 
 
 def _mint_secret(path: Path) -> None:
-    """Make the key file whole, unless another process is first: a link never replaces a file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:  # mode 0600
+    """Make the key file whole, unless another process is first.
+
+    One name for what isn't finished, locked while it is written: what a kill left is made anew.
+    """
+    beside = path.with_name(f".{path.name}.tmp")
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(beside, flags, 0o600), "r+b") as file:  # noqa: PTH123 -- a descriptor
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():  # since this process looked
+            beside.unlink(missing_ok=True)
+            return
+        file.truncate()
         file.write(secrets.token_bytes(_SECRET_BYTES))
         file.flush()
         os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(file.name, path)
+        beside.replace(path)
 
 
 @cache
@@ -204,7 +241,9 @@ def look(app: App) -> str:
     Version, publication, what a feed holds, authority and templates: when it changes, all is made anew.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for part in (__version__, app.publication, app.settings.feeds, app.authority):
+    feeds = app.settings.feeds
+    holds = (feeds.entries, feeds.days, feeds.max_bytes, feeds.content)
+    for part in (__version__, app.publication, holds, app.authority):
         digest.update(repr(part).encode())
     for path in sorted(_templates().iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -230,6 +269,17 @@ def _domain(address: str) -> str:
     except ValueError:
         return host if "." in host else "localhost"
     return "localhost"
+
+
+def _refuse_loss(folder: Path) -> None:
+    """Begin no new record beside the key of an old one: whoever was mailed would be mailed again."""
+    record, key = folder / "feeds.db", folder / "secret"
+    if key.exists() and not (record.exists() and record.stat().st_size >= _LEAST_PAGE):
+        raise StoreError(
+            str(record),
+            f"the record is lost, its key is there; put a backup in its place, or remove {key}"
+            " to begin anew",
+        )
 
 
 def _private_folder(path: Path) -> None:

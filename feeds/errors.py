@@ -8,6 +8,7 @@
       TemplateError       a template can't be rendered
       StoreError          the record can't be opened, read or written
         SchemaError       the record was written by a newer version
+      BackupError         a backup can't be made, or is not whole
       LockError           another process holds the state folder
       NotFoundError       no entry, edition or subscriber by that name
       PublishError        a document can't be written below out/
@@ -83,6 +84,14 @@ class StoreError(FeedsError):
 
 class SchemaError(StoreError):
     """The record was written by a newer version of feeds."""
+
+
+class BackupError(FeedsError):
+    """A backup can't be made, or an archive is not a whole backup; `place` is the file."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place, self.reason = place, reason
 
 
 class LockError(FeedsError):

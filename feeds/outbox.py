@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,7 @@ from typing import Protocol
 from feeds.errors import DeliveryError
 from feeds.model import Delivery, DeliveryState, Letter
 
+_LEFT = re.compile(r"\.[A-Za-z0-9_.-]+\.eml\.tmp")
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -50,7 +52,7 @@ class Folder:
             DeliveryError: the folder can't be written to, which may pass; or the edition's name can't
                 stand in a file name, which can't.
         """
-        name = f"{delivery.edition}-{delivery.slot.replace(':', '')}-{delivery.subscriber}.eml"
+        name = file_name(delivery.edition, delivery.slot, delivery.subscriber)
         if not _SAFE.fullmatch(name):
             reason = f"edition {delivery.edition!r} can't stand in a file name"
             raise DeliveryError(letter.recipient, None, reason, permanent=True)
@@ -61,6 +63,34 @@ class Folder:
             reason = f"{self.path}: {error.strerror}"
             raise DeliveryError(letter.recipient, None, reason, permanent=False) from error
         return DeliveryState.WRITTEN
+
+
+def file_name(edition: str, slot: str, subscriber: int) -> str:
+    """Return the name of the file that holds a letter."""
+    return f"{edition}-{slot.replace(':', '')}-{subscriber}.eml"
+
+
+def discard(folder: Path, names: Collection[str], before: float) -> int:
+    """Remove letters by their names; return how many there were.
+
+    What killed passes left beside them goes, too, if it was last written before a moment, in seconds
+    since 1970.
+
+    Raises:
+        OSError: a file can't be removed.
+    """
+    if not folder.is_dir():
+        return 0
+    removed = 0
+    for path in folder.iterdir():
+        if path.name in names:
+            path.unlink(missing_ok=True)
+            removed += 1
+        elif _LEFT.fullmatch(path.name):
+            with contextlib.suppress(FileNotFoundError):
+                if path.lstat().st_mtime < before:
+                    path.unlink()
+    return removed
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ or replaced, never followed. `out/` itself may be one.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -68,6 +69,41 @@ def missing(out: Path, paths: Iterable[str]) -> bool:
         except OSError:
             return True
     return False
+
+
+def differs(out: Path, path: str, sha256: str | None) -> bool:
+    """Whether a document isn't there as a regular file of these bytes; any bytes if None is given."""
+    parents, name = _split(path)
+    try:
+        with _folder(out, parents, make=False) as folder:
+            data = _read(folder, name)
+    except OSError:
+        return True
+    return data is None or (sha256 is not None and hashlib.sha256(data).hexdigest() != sha256)
+
+
+def strays(out: Path, before: float) -> list[str]:
+    """Return the files below `out`, by path, that look like what a killed pass left behind.
+
+    Those are named `.NAME.tmp` and were last written before a moment, in seconds since 1970. Whether
+    NAME is ours is for the caller to know.
+    """
+    found = []
+    for folder, _, names in os.walk(out):  # links are not followed
+        for name in names:
+            path = Path(folder, name)
+            with suppress(OSError):  # it has vanished
+                if document_of(name) and path.lstat().st_mtime < before:
+                    found.append(path.relative_to(out).as_posix())
+    return sorted(found)
+
+
+def document_of(path: str) -> str | None:
+    """Return the path of the document that a file beside it was meant for, None if it is no such."""
+    folder, slash, name = path.rpartition("/")
+    if not (name.startswith(".") and name.endswith(".tmp") and len(name) > len("..tmp")):
+        return None
+    return f"{folder}{slash}{name[1:-4]}"
 
 
 def remove(out: Path, paths: Iterable[str]) -> int:

@@ -2,6 +2,7 @@
 
 In: requests. Out: the files below `out/`, and nothing else: no hidden file, nothing that a link leads
 to. A strong ETag from the bytes; If-None-Match before If-Modified-Since; HEAD as GET without a body.
+Health and metrics stand at an address of their own, for the operator.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import hashlib
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
+from threading import Thread
 
 import uvicorn
 from starlette.applications import Starlette
@@ -35,6 +38,8 @@ _MEDIA_TYPES = {
 }
 """Media types by the end of a name; the first that fits."""
 
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_CLOSING = 2  # seconds that an open request may take when the server ends
 _OPEN = ("atom.xml", "rss.xml", "feed.json", ".opml")  # read by pages of other origins, too
 _POLICY = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self';"
@@ -51,13 +56,40 @@ class File:
     modified: int
 
 
-def application(out: Path) -> Starlette:
-    """Return the ASGI application over a folder."""
+def application(out: Path, healthy: Callable[[], bool]) -> Starlette:
+    """Return the ASGI application over a folder; `/healthz` tells the public yes or no, no more."""
 
     async def serve(request: Request) -> Response:
         return await run_in_threadpool(_answer, out, request)
 
-    return Starlette(routes=[Route("/{path:path}", serve, methods=["GET", "HEAD"])])
+    def health(_request: Request) -> Response:
+        well = healthy()
+        return _word("ok\n" if well else "degraded\n", 200 if well else 503)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health, methods=["GET", "HEAD"]),
+            Route("/{path:path}", serve, methods=["GET", "HEAD"]),
+        ]
+    )
+
+
+def private(troubles: Callable[[], Mapping[str, str]], metrics: Callable[[], bytes]) -> Starlette:
+    """Return the ASGI application of the operator's side: what is wrong, and figures for Prometheus."""
+
+    def health(_request: Request) -> Response:
+        found = troubles()
+        lines = [f"{part}: {reason}\n" for part, reason in found.items()]
+        return _word("".join(lines) or "ok\n", 503 if found else 200)
+
+    def figures(_request: Request) -> Response:
+        return Response(metrics(), media_type=_PROMETHEUS)
+
+    return Starlette(routes=[Route("/healthz", health), Route("/metrics", figures)])
+
+
+def _word(text: str, status: int) -> Response:
+    return PlainTextResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
 
 
 def listener(host: str, port: int) -> socket.socket:
@@ -74,10 +106,33 @@ def listener(host: str, port: int) -> socket.socket:
         raise UsageError(f"can't listen on {host}:{port}: {reason}; name another --port") from error
 
 
-def run(out: Path, listener: socket.socket) -> None:
-    """Serve a folder on a socket until interrupted."""
-    config = uvicorn.Config(application(out), log_level="warning", server_header=False)
-    uvicorn.Server(config).run(sockets=[listener])
+def run(served: Starlette, listener: socket.socket) -> None:
+    """Serve on a socket until interrupted."""
+    _server(served).run(sockets=[listener])
+
+
+@contextmanager
+def beside(served: Starlette, listener: socket.socket) -> Iterator[None]:
+    """Serve on a socket, in a thread, while the caller works."""
+    server = _server(served)
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(_CLOSING)
+
+
+def _server(served: Starlette) -> uvicorn.Server:
+    config = uvicorn.Config(
+        served,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_CLOSING,
+    )
+    return uvicorn.Server(config)
 
 
 def _answer(out: Path, request: Request) -> Response:

@@ -17,6 +17,14 @@ settings.load_profile("feeds")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write what was made as expected")
+    parser.addoption("--whole", action="store_true", help="run every point of tests/faults")
+    parser.addoption("--faults-seed", default="1", help="choose another sample of tests/faults")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name what chooses the sample, so that a failure can be had again."""
+    part = "all" if config.getoption("--whole") else f"seed {config.getoption('--faults-seed')}"
+    return f"faults: {part}"
 
 
 @pytest.fixture

@@ -216,9 +216,9 @@ def test_status_is_made_for_people_and_programs(filled: Shell) -> None:
         "queued": 0, "sending": 0, "uncertain": 0, "deferred": 0, "written": 1, "sent": 0,
         "failed": 0, "suppressed": 0,
     }  # fmt: skip
-    assert found["next"] == [
-        {"edition": "daily", "slot": "2026-01-03T08:00", "at": "2026-01-03T03:00:00Z"}
-    ]
+    [coming] = found["next"]
+    assert (coming["what"], coming["edition"]) == ("edition daily", "daily")
+    assert (coming["slot"], coming["at"]) == ("2026-01-03T08:00", "2026-01-03T03:00:00Z")
     assert "59 articles of 2 digests" in filled("status")
 
 
@@ -227,7 +227,7 @@ def test_status_fails_when_something_is_missing(filled: Shell) -> None:
     found = filled.json("status", status=1)
     assert found["ok"] is False
     [wrong] = [check for check in found["checks"] if not check["ok"]]
-    assert "`feeds run` writes it" in wrong["detail"]
+    assert "`feeds run` writes it" in wrong["advice"]
 
 
 def test_config_tells_where_a_setting_comes_from(shell: Shell) -> None:
@@ -244,9 +244,9 @@ def test_config_tells_where_a_setting_comes_from(shell: Shell) -> None:
 
 
 def test_a_reserved_setting_is_warned_about(shell: Shell) -> None:
-    Path("feeds.toml").write_text("[seeds]\nsettle = '2s'\n")
+    Path("feeds.toml").write_text("[seeds]\non_delete = 'keep'\n")
     shell("run")
-    assert "warning: feeds.toml: seeds.settle has no effect in this version" in shell.err
+    assert "warning: feeds.toml: seeds.on_delete has no effect in this version" in shell.err
 
 
 # The newsletter

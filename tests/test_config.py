@@ -117,10 +117,10 @@ def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
 
 
 def test_a_reserved_name_is_warned_about(tmp_path: Path) -> None:
-    found = load('[seeds]\nsettle = "2s"\n[backup]\nevery = "1d"\n', tmp_path)
+    found = load('[seeds]\non_delete = "keep"\n[topics]\nuncertain = "best"\n', tmp_path)
     assert [warning.split(": ", 1)[1] for warning in found.warnings] == [
-        "seeds.settle has no effect in this version",
-        "[backup] has no effect in this version",
+        "seeds.on_delete has no effect in this version",
+        "[topics] has no effect in this version",
     ]
 
 

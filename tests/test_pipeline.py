@@ -169,7 +169,7 @@ def test_a_pass_with_nothing_new_opens_no_file_and_renders_nothing(
     for verb in ("render", "article", "edition", "catalogues"):
         monkeypatch.setattr(outputs, verb, never)
     done = pipeline.run(app)
-    assert (done.digests, done.failures) == ({"unchanged": 3}, ())
+    assert (done.digests, done.failures) == ({"unchanged": 3}, [])
 
 
 def test_one_new_digest_renders_its_own_articles_and_channels_alone(

@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -271,6 +271,96 @@ def test_killed_at_any_time_a_pass_ends_as_if_undisturbed(home: Path, walked: Pa
     run(home)
     assert tree(home / "out") == tree(walked / "out")
     assert lines(home, "articles") == lines(walked, "articles")
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path, str]]:
+    """Return `feeds watch --serve` at work in an empty folder, that folder, and its web address."""
+    (tmp_path / "seeds").mkdir()
+    here = ("127.0.0.1", 0)
+    with socket.create_server(here) as one, socket.create_server(here) as other:
+        port, private = one.getsockname()[1], other.getsockname()[1]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("FEEDS_")}
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*FEEDS, "watch", "--serve", "--port", str(port)],
+            cwd=tmp_path,
+            env=clean | {"FEEDS_OPERATOR_LISTEN": f"127.0.0.1:{private}"},
+            stderr=log,
+            text=True,
+        )
+    (tmp_path / "private").write_text(f"http://127.0.0.1:{private}/")
+    until((tmp_path / "out/index.html").exists)
+    yield process, tmp_path, f"http://127.0.0.1:{port}/"
+    process.kill()
+    process.wait()
+
+
+def until(there: Callable[[], object]) -> None:
+    """Wait for something; a minute is for ever here."""
+    for _ in range(6000):
+        if there():
+            return
+        time.sleep(0.01)
+    raise AssertionError(there)
+
+
+def fetched(address: str) -> tuple[int, str]:
+    """Return status and body of an address."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+Watched = tuple[subprocess.Popen[str], Path, str]
+
+
+def test_a_digest_that_lands_is_published_and_served(watched: Watched) -> None:
+    _, home, address = watched
+    shutil.copy(next(SEEDS.glob("*.txt")), home / "beside")
+    (home / "beside").rename(home / "seeds/a.txt")
+    until(lambda: "<entry>" in fetched(f"{address}all/atom.xml")[1])
+    assert fetched(f"{address}healthz") == (200, "ok\n")
+    private = (home / "private").read_text()
+    assert fetched(f"{private}healthz") == (200, "ok\n")
+    until(lambda: 'feeds_digests_total{outcome="read"} 1.0' in fetched(f"{private}metrics")[1])
+    assert fetched(f"{address}metrics")[0] == 404
+
+
+def test_what_is_wrong_is_told_to_the_operator_alone(watched: Watched) -> None:
+    process, home, address = watched
+    (home / "seeds").rmdir()
+    process.send_signal(signal.SIGHUP)  # looks at once
+    until(lambda: fetched(f"{address}healthz") == (503, "degraded\n"))
+    status, said = fetched(f"{(home / 'private').read_text()}healthz")
+    assert status == 503
+    assert "make this folder" in said
+
+
+def test_who_watches_is_named_to_a_second_process(watched: Watched) -> None:
+    process, home, _ = watched
+    done = feeds(home, "run", status=1)
+    assert f"in use by feeds watch (process {process.pid})" in done.stderr
+    feeds(home, "subscribers", "add", "you@example.org")  # works beside it
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert (home / ".feeds/lock").read_text() == ""
+    assert "Traceback" not in (home / "log").read_text()
+
+
+def test_watch_begins_at_once_with_what_came_while_nobody_watched(watched: Watched) -> None:
+    process, home, _ = watched
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    for seed in SEEDS.glob("*.txt"):
+        shutil.copy(seed, home / "seeds")
+    again = subprocess.Popen([*FEEDS, "watch"], cwd=home, stderr=subprocess.DEVNULL)
+    until(lambda: len(list((home / "out/articles").glob("*/*.html"))) == 59)
+    again.terminate()
+    assert again.wait(60) == 0
 
 
 def test_pages_link_to_pages_that_are_there(walked: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from feeds.web import application
+from feeds.web import application, private
 
 ATOM = "/politics/atom.xml"
 
@@ -27,7 +27,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(out: Path) -> TestClient:
-    return TestClient(application(out), base_url="http://127.0.0.1")
+    return TestClient(application(out, lambda: True), base_url="http://127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,26 @@ def test_feeds_may_be_read_by_other_origins_and_pages_load_nothing_foreign(
 
 def test_only_reading_is_allowed(client: TestClient) -> None:
     assert client.post(ATOM).status_code == 405
+
+
+def test_the_public_side_says_no_more_of_health_than_yes_or_no(out: Path) -> None:
+    well = [True]
+    public = TestClient(application(out, lambda: well[0]), base_url="http://127.0.0.1")
+    answer = public.get("/healthz")
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+    assert answer.headers["cache-control"] == "no-store"
+    well[0] = False
+    assert (public.get("/healthz").status_code, public.get("/healthz").text) == (503, "degraded\n")
+    assert public.get("/metrics").status_code == 404
+
+
+def test_the_private_side_says_what_is_wrong_and_gives_figures() -> None:
+    troubles: dict[str, str] = {}
+    operators = TestClient(private(lambda: troubles, lambda: b"feeds_healthy 1.0\n"))
+    assert operators.get("/healthz").text == "ok\n"
+    troubles["seeds"] = "seeds: No such file or directory"
+    answer = operators.get("/healthz")
+    assert (answer.status_code, answer.text) == (503, "seeds: seeds: No such file or directory\n")
+    figures = operators.get("/metrics")
+    assert figures.text == "feeds_healthy 1.0\n"
+    assert figures.headers["content-type"].startswith("text/plain; version=0.0.4")

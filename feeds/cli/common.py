@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from feeds import app as opened
-from feeds import config
+from feeds import config, logs
 from feeds.app import App
 from feeds.config import Settings
 
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 """Exit statuses: failed; wrong usage or configuration; some items of the pass failed; Ctrl-C."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Hosts of an address that only this machine reaches."""
 
 _FLAGS = "feeds.flags"
 _FEW = 10  # items that need no progress bar
@@ -58,28 +61,44 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def settings(context: click.Context) -> Settings:
     """Return the effective settings, and set up logging to stderr."""
-    flags: dict[str, Any] = context.meta.get(_FLAGS, {})
-    level = logging.INFO if flags.get("verbose") else logging.WARNING
+    verbose = context.meta.get(_FLAGS, {}).get("verbose")
     logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(levelname)s %(message)s", force=True
+        level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, force=True
     )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    file = flags.get("config")
-    found = config.load(flags, os.environ, Path(file) if file else None)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(logs.Text("plain"))
+    for library in ("alembic", "apscheduler", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    found = read_settings(context)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     return found
 
 
+def read_settings(context: click.Context) -> Settings:
+    """Return the effective settings as they stand in flags, variables and the file now."""
+    flags: dict[str, Any] = context.meta.get(_FLAGS, {})
+    file = flags.get("config")
+    return config.load(flags, os.environ, Path(file) if file else None)
+
+
 @contextmanager
-def application(context: click.Context, locked_for: str | None = None) -> Iterator[App]:
-    """Open the record for a command; one that changes `out/` or sends holds the lock meanwhile."""
+def application(
+    context: click.Context, locked_for: str | None = None, *, prove: bool = False
+) -> Iterator[App]:
+    """Open the record for a command; one that changes `out/` or sends holds the lock meanwhile.
+
+    The record is read through first, to `prove` it, after a kill in any case.
+    """
     found = settings(context)
     if locked_for is None:
         with opened.open_app(found, os.environ) as app:
             yield app
-    else:
-        with opened.lock(found, locked_for), opened.open_app(found, os.environ) as app:
+        return
+    with opened.lock(found, locked_for) as killed:
+        if killed or prove:
+            opened.prove(found)
+        with opened.open_app(found, os.environ) as app:
             yield app
 
 
@@ -95,6 +114,12 @@ def bar(label: str, items: Sequence[T], /) -> Iterable[T]:
 def emit(value: Mapping[str, object]) -> None:
     """Print a value as one line of JSON."""
     click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def emit_in_pieces(value: Mapping[str, object]) -> None:
+    """Print as `emit` does, without a second copy of a large value in memory; takes twice the time."""
+    sys.stdout.writelines(json.JSONEncoder(ensure_ascii=False, default=_plain).iterencode(value))
+    click.echo()
 
 
 def _plain(value: object) -> str:

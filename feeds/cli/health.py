@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 
 import click
@@ -10,6 +12,8 @@ from feeds import config as configuration
 from feeds import pipeline
 from feeds.app import App
 from feeds.cli.common import FAILED, application, emit, json_option, places, plural, settings, stamp
+from feeds.pipeline import health
+from feeds.pipeline.health import Check
 from feeds.store.subscribers import ACTIVE
 
 
@@ -20,9 +24,14 @@ from feeds.store.subscribers import ACTIVE
 def status(context: click.Context, as_json: bool) -> int:
     """Tell how things stand: what is on record, what could not be read, what comes next."""
     with application(context) as app:
-        checks = _checks(app)
-        ok = all(check["ok"] for check in checks)
-        found = {"ok": ok, "checks": checks, **_counts(app), "next": _next(app)}
+        checks = health.checks(app, app.now())
+        ok = all(check.ok for check in checks)
+        found = {
+            "ok": ok,
+            "checks": [asdict(check) for check in checks],
+            **_counts(app),
+            "next": _next(app),
+        }
         if as_json:
             emit(found)
         else:
@@ -45,20 +54,6 @@ def config(context: click.Context, as_json: bool) -> None:
 
 
 COMMANDS = (status, config)
-
-
-def _checks(app: App) -> list[dict[str, object]]:
-    """Return what was looked at, whether it is well, and what to do when it isn't."""
-    seeds, index = app.settings.seeds_folder, app.out / "index.html"
-    return [
-        _check("record", ok=True, detail=f"{app.settings.state_folder / 'feeds.db'} opens"),
-        _check("seeds", ok=seeds.is_dir(), detail=f"{seeds}/", advice="make it, or name another"),
-        _check("out", ok=index.is_file(), detail=str(index), advice="`feeds run` writes it"),
-    ]
-
-
-def _check(name: str, *, ok: bool, detail: str, advice: str = "") -> dict[str, object]:
-    return {"name": name, "ok": ok, "detail": detail if ok else f"{detail} is missing; {advice}"}
 
 
 def _counts(app: App) -> dict[str, object]:
@@ -85,16 +80,23 @@ def _counts(app: App) -> dict[str, object]:
 
 
 def _next(app: App) -> list[dict[str, object]]:
-    coming = pipeline.upcoming(app, app.now())
-    return [{"edition": name, "slot": slot.text, "at": stamp(slot.fires)} for name, slot in coming]
+    return [
+        {"what": one.what, "edition": one.edition, "slot": one.slot, "at": stamp(one.at)}
+        for one in pipeline.coming(app, app.now())
+    ]
 
 
-def _tell(app: App, checks: list[dict[str, object]]) -> None:
+def tell_check(check: Check) -> None:
+    """Print a check in a line, and what mends it in another."""
+    colour = None if check.ok else "red"
+    click.secho(f"{'ok' if check.ok else 'FAILED':7} {check.name:9} {check.detail}", fg=colour)
+    if check.advice:
+        click.echo(f"{'':17} {check.advice}")
+
+
+def _tell(app: App, checks: Sequence[Check]) -> None:
     for check in checks:
-        click.secho(
-            f"{'ok' if check['ok'] else 'FAILED':7} {check['name']:8} {check['detail']}",
-            fg=None if check["ok"] else "red",
-        )
+        tell_check(check)
     click.echo(
         f"\nOn record: {plural(sum(app.store.entries.count().values()), 'article')} of "
         f"{plural(app.store.digests.count().get('articles', 0), 'digest')}, "
@@ -107,8 +109,8 @@ def _tell(app: App, checks: list[dict[str, object]]) -> None:
         click.echo("Letters:   " + ", ".join(f"{n:,} {state}" for state, n in deliveries.items()))
     for one in app.store.digests.quarantined():
         click.secho(f"Quarantine {one.file}: {one.reason}: {one.detail}", fg="yellow")
-    for name, slot in pipeline.upcoming(app, app.now()):
-        click.echo(f"Next:      edition {name} at {slot.text}")
+    for coming in pipeline.coming(app, app.now()):
+        click.echo(f"Next:      {coming.what} at {coming.slot}")
 
 
 def _plain(value: object) -> object:

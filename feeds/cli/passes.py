@@ -1,4 +1,4 @@
-"""Commands that do the work: run, send, serve."""
+"""Commands that do the work once: run, send."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from feeds import pipeline
 from feeds.app import App
 from feeds.cli.common import (
+    LOOPBACK,
     SOME_FAILED,
     application,
     bar,
@@ -17,14 +18,12 @@ from feeds.cli.common import (
     json_option,
     places,
     plural,
-    settings,
 )
-from feeds.errors import NotFoundError, UsageError
+from feeds.errors import LockError, NotFoundError, UsageError
 from feeds.model import edition_path
-from feeds.pipeline import Summary
+from feeds.pipeline import Summary, upkeep
 from feeds.store.subscribers import ACTIVE
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NOTHING = "Nothing to deliver"
 _KEYS = {
     "digests": ("read", "unchanged", "quarantined", "failed"),
@@ -39,10 +38,14 @@ _KEYS = {
 @places
 @click.option("--no-send", is_flag=True, help="Compose and publish, but deliver nothing.")
 @click.option("--archive", is_flag=True, help="Record and publish what is new; never mail it.")
+@click.option("--sweep", is_flag=True, help="First do what feeds watch does at night (see below).")
 @json_option
 @click.pass_context
-def run(context: click.Context, no_send: bool, archive: bool, as_json: bool) -> int:
+def run(context: click.Context, no_send: bool, archive: bool, sweep: bool, as_json: bool) -> int:
     """Do one pass: read what is new in seeds/, classify, publish, compose and send.
+
+    With --sweep every document and every digest is held against the record first: what was lost or
+    changed is made or read again, and what is older than [retention] says goes.
 
     \b
     Examples:
@@ -51,11 +54,15 @@ def run(context: click.Context, no_send: bool, archive: bool, as_json: bool) -> 
       feeds run --json | jq .articles.new
     """
     with application(context, "run") as app:
+        if sweep:
+            _sweep(app)
         done = pipeline.run(app, send_letters=not no_send, archive=archive, progress=bar)
         if as_json:
             emit(_as_json(done))
         else:
             _tell(app, done)
+        if not (no_send or archive):
+            _tell_held(app)
     return 0 if done.clean else SOME_FAILED
 
 
@@ -64,6 +71,7 @@ def run(context: click.Context, no_send: bool, archive: bool, as_json: bool) -> 
 @click.option("--now", is_flag=True, help="Compose an edition first, if something is new.")
 @click.option("--to", metavar="ADDRESS", help="Deliver only to this subscriber.")
 @click.option("--again", metavar="SLOT", help="Repeat the letters of a slot, as 2026-01-02T0800.")
+@click.option("--release", is_flag=True, help="Lift the stop after a restore, then deliver.")
 @click.option("--dry-run", is_flag=True, help="Say what would be delivered, deliver nothing.")
 @json_option
 @click.pass_context
@@ -72,10 +80,13 @@ def send(  # noqa: PLR0913, PLR0917 -- one parameter an option
     now: bool,
     to: str | None,
     again: str | None,
+    release: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
     """Deliver the letters of editions that are open or due.
+
+    After a restore nothing is delivered until --release: look with --release --dry-run before.
 
     \b
     Examples:
@@ -83,27 +94,82 @@ def send(  # noqa: PLR0913, PLR0917 -- one parameter an option
       feeds send --now --to you@example.org
       feeds send --again 2026-01-02T0800
     """
-    with application(context, "send") as app:
-        person = app.store.subscribers.find(to).email if to else None
-        slot = _slot(again) if again else None
-        if slot and not app.store.editions.find(slot):
-            raise NotFoundError("edition", str(again))
-        if dry_run:
-            _tell_waiting(app, slot, person, now=now, as_json=as_json)
-            return 0
-        moment = app.now()
-        composed = pipeline.compose_at_once(app, moment) if now else Counter[str]()
-        slotted = app.store.editions.find(slot) if slot else pipeline.due(app, moment)
-        done: Counter[str] = Counter()
-        for one in slotted:
-            done += pipeline.send(app, one, only=person, again=bool(slot), progress=bar)
-        if as_json:
-            emit({key: done[key] for key in _KEYS["deliveries"]})
-        elif not +done:
-            click.echo(_NOTHING)
-        else:
-            _tell_letters(app, done)
+    if release and (to or again):
+        raise UsageError("--release lets all go that is due; --to and --again come after it")
+    try:
+        with application(context, None if dry_run else "send") as app:
+            person = app.store.subscribers.find(to).email if to else None
+            slot = _slot(again) if again else None
+            if slot and not app.store.editions.find(slot):
+                raise NotFoundError("edition", str(again))
+            if dry_run:
+                _tell_waiting(app, slot, person, now=now, as_json=as_json)
+                if not release:
+                    _tell_held(app)
+                return 0
+            if release:
+                _release(app)
+            return _send(app, slot, person, now=now, as_json=as_json)
+    except LockError as error:
+        if not release:
+            raise
+        return _release_beside(context, error.holder, as_json=as_json)
+
+
+def _send(app: App, slot: str | None, person: str | None, *, now: bool, as_json: bool) -> int:
+    """Deliver what is due, or a slot again, to one or to all; return the status."""
+    moment = app.now()
+    composed = pipeline.compose_at_once(app, moment) if now else Counter[str]()
+    slotted = app.store.editions.find(slot) if slot else pipeline.due(app, moment)
+    done: Counter[str] = Counter()
+    for one in slotted:
+        done += pipeline.send(app, one, only=person, again=bool(slot), progress=bar)
+    if as_json:
+        emit({key: done[key] for key in _KEYS["deliveries"]})
+    elif not +done:
+        click.echo(_NOTHING)
+    else:
+        _tell_letters(app, done)
+    _tell_held(app)
     return SOME_FAILED if composed["failed"] or done["failed"] or done["deferred"] else 0
+
+
+def _release(app: App) -> None:
+    if not pipeline.let_go(app):
+        click.echo("Sending was not stopped.", err=True)
+
+
+def _release_beside(context: click.Context, holder: str, *, as_json: bool) -> int:
+    """Lift the stop while another process holds the lock: that one delivers."""
+    with application(context) as app:
+        _release(app)
+    if as_json:
+        emit(dict.fromkeys(_KEYS["deliveries"], 0))
+    click.echo(f"Released; {holder} delivers what is due.", err=True)
+    return 0
+
+
+def _tell_held(app: App) -> None:
+    """Say on stderr that sending is stopped, if it is, and how to lift that."""
+    if (why := pipeline.held(app)) is None:
+        return
+    click.echo(
+        f"Sending is stopped since {why}.\n"
+        "  feeds send --release --dry-run   shows what would go\n"
+        "  feeds send --release             lets it go",
+        err=True,
+    )
+
+
+def _sweep(app: App) -> None:
+    """Do the work of a night, and say on stderr what was found."""
+    found, gone = upkeep.sweep(app), upkeep.prune(app, app.now())
+    parts = [
+        f"{plural(found.documents, 'document')} read, {found.lost} lost or changed",
+        f"{plural(found.digests, 'digest')} read, {found.changed} changed unseen",
+        *(f"{number} {name} removed" for name, number in gone.items()),
+    ]
+    click.echo(f"Swept      {'; '.join(parts)}", err=True)
 
 
 def _tell_waiting(
@@ -130,35 +196,7 @@ def _tell_waiting(
         click.echo(_NOTHING)
 
 
-@click.command()
-@places
-@click.option("--host", metavar="ADDRESS", help="Listen on this address. [127.0.0.1]")
-@click.option("--port", type=click.IntRange(1, 65535), help="Listen on this port. [8080]")
-@click.pass_context
-def serve(context: click.Context, host: str | None, port: int | None) -> None:
-    """Serve out/ over HTTP on this machine, until Ctrl-C.
-
-    \b
-    Examples:
-      feeds serve
-      feeds serve --port 9000
-    """
-    from feeds import web  # noqa: PLC0415 -- a door's own server, 0.1 s
-
-    found = settings(context)
-    base = urllib.parse.urlsplit(found.publication.base_url)
-    local = base.hostname in _LOOPBACK
-    host = host or found.web.host or (base.hostname if local else None) or _LOOPBACK[0]
-    port = port or found.web.port or (base.port if local else None) or 8080
-    if not (found.out_folder / "index.html").exists():
-        raise UsageError(f"{found.out_folder} holds nothing to serve yet; `feeds run` fills it")
-    shown = f"[{host}]" if ":" in host else host
-    with web.listener(host, port) as listener:
-        click.echo(f"Serving {found.out_folder} on http://{shown}:{port}/ - Ctrl-C ends", err=True)
-        web.run(found.out_folder, listener)
-
-
-COMMANDS = (run, send, serve)
+COMMANDS = (run, send)
 
 
 def _slot(text: str) -> str:
@@ -209,7 +247,7 @@ def _tell_next(app: App) -> None:
     if not held or not (app.out / "index.html").is_file():
         return
     slug = max(held, key=lambda name: (held[name], name))
-    local = urllib.parse.urlsplit(app.publication.base_url).hostname in _LOOPBACK
+    local = urllib.parse.urlsplit(app.publication.base_url).hostname in LOOPBACK
     click.echo(
         f"\nLook at it    {app.out / 'index.html'}" + ("  (or run: feeds serve)" if local else "")
     )

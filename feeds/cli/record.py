@@ -20,6 +20,7 @@ from feeds.cli.common import (
     SOME_FAILED,
     application,
     emit,
+    emit_in_pieces,
     json_option,
     places,
     plural,
@@ -32,7 +33,7 @@ from feeds.digests.report import as_json as reading_as_json
 from feeds.errors import DigestError, UsageError
 from feeds.model import Article, Digest, Entry, Outcome, Part, Reading
 from feeds.publication import credit, dated
-from feeds.text import shorten
+from feeds.text import printable, shorten
 
 _COLOURS = {
     Part.HEADER: "magenta",
@@ -67,9 +68,9 @@ def check(context: click.Context, files: tuple[Path, ...], as_json: bool) -> int
         failed = failed or reading.outcome is Outcome.QUARANTINE
         if as_json:
             name = os.fsencode(file).decode("utf-8", "backslashreplace")
-            emit(reading_as_json(name, reading))
+            emit_in_pieces(reading_as_json(name, reading))
         else:
-            _tell_reading(inbox.show(str(file)), digest, reading)
+            _tell_reading(printable(str(file)), digest, reading)
     return SOME_FAILED if failed else 0
 
 
@@ -155,7 +156,7 @@ def _tell_reading(name: str, digest: Digest | None, reading: Reading) -> None:
         return
     width = shutil.get_terminal_size().columns
     for number, (part, line) in enumerate(zip(reading.parts, lines.rows, strict=True), 1):
-        shown = inbox.show(line.text)
+        shown = printable(line.text)
         room = max(width - 18, 20)
         cut = shown if len(shown) <= room else shown[: room - 1] + "…"
         click.secho(f"{number:5} {part:10} {cut}".rstrip(), fg=_COLOURS[part])

@@ -24,13 +24,14 @@ from feeds.model import Source
 DEFAULT_FILE = Path("feeds.toml")
 
 LATER = frozenset({
-    "backup", "channel", "digests", "operator", "retention", "topics",
+    "channel", "digests", "topics",
     "edition.approve", "edition.catch_up", "edition.empty",
-    "feeds.defaults", "feeds.hub", "feeds.schedule",
+    "feeds.defaults", "feeds.hub",
     "mail.bounces", "mail.connections", "mail.dkim_key", "mail.dkim_selector", "mail.give_up",
     "mail.host", "mail.on_uncertain", "mail.port", "mail.rate", "mail.retry", "mail.security",
     "mail.unsubscribe", "mail.username",
-    "seeds.on_delete", "seeds.settle", "web.public_url",
+    "operator.email", "operator.silent_after",
+    "seeds.on_delete", "web.public_url",
 })  # fmt: skip
 """Names that are reserved and have no effect yet: setting one is warned about, not refused."""
 
@@ -59,14 +60,16 @@ class PublicationSettings:
 class SeedsSettings:
     """`[seeds]`: which files are digests."""
 
+    settle: timedelta = _key("2s", values.duration, "how long a written file must look the same")
     max_bytes: int = _key("64 MiB", values.size, "a larger file is quarantined")
     ignore: tuple[str, ...] = _key((), values.texts, "globs of names that are no digests")
 
 
 @dataclass(frozen=True, slots=True)
 class FeedsSettings:
-    """`[feeds]`: what a feed holds."""
+    """`[feeds]`: what a feed holds, and when it is published."""
 
+    schedule: str = _key("on arrival", values.arrival, "when feeds watch publishes channels")
     entries: int = _key(50, values.whole, "the latest entries of a feed")
     days: timedelta | None = _key(None, values.duration, "more, if they came within this time")
     max_bytes: int = _key("1 MB", values.size, "but no more than this")
@@ -106,6 +109,31 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """`[operator]`: for whoever looks after the installation."""
+
+    listen: str | None = _key(None, values.listening, "private address of /healthz and /metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """`[backup]`: what feeds watch keeps in .feeds/backups/."""
+
+    every: timedelta = _key("1d", values.duration, "how often the record is backed up")
+    keep: int = _key(7, values.whole, "the newest backups; older ones are removed")
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """`[retention]`: what becomes of what is old; unset, it is kept."""
+
+    deliveries: timedelta = _key("90d", values.duration, "how long a delivery stays on record")
+    outbox: timedelta = _key("7d", values.duration, "how long a letter stays in .feeds/outbox/")
+    quarantine: timedelta | None = _key(None, values.duration, "what is gone from seeds/, as well")
+    consent: timedelta | None = _key(None, values.duration, "consents of those who left")
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSettings:
     """`[[source]]`: a publisher, for the digests whose name matches."""
 
@@ -130,6 +158,9 @@ class Settings:
     feeds: FeedsSettings
     mail: MailSettings
     web: WebSettings
+    operator: OperatorSettings
+    backup: BackupSettings
+    retention: RetentionSettings
     editions: tuple[EditionSettings, ...]
     sources: tuple[Source, ...]
     origins: Mapping[str, str]
@@ -148,6 +179,9 @@ _SECTIONS: dict[str, type[Any]] = {
     "feeds": FeedsSettings,
     "mail": MailSettings,
     "web": WebSettings,
+    "operator": OperatorSettings,
+    "backup": BackupSettings,
+    "retention": RetentionSettings,
 }
 _LISTS: dict[str, type[Any]] = {"edition": EditionSettings, "source": SourceSettings}
 

@@ -19,6 +19,7 @@ from feeds import slots
 Reader = Callable[[Any], Any]
 
 _LAST_PORT = 65_535
+ON_ARRIVAL = "on arrival"
 
 
 def text(value: Any) -> str:
@@ -154,6 +155,23 @@ def choice(*names: str) -> Reader:
 def cron(value: Any) -> str:
     """Read a schedule, as `slots.parse` does."""
     slots.parse(text(value), "UTC")
+    return str(value)
+
+
+def arrival(value: Any) -> str:
+    """Read a schedule, or `on arrival`: at once, whenever something comes."""
+    return ON_ARRIVAL if " ".join(text(value).split()) == ON_ARRIVAL else cron(value)
+
+
+def listening(value: Any) -> str:
+    """Read an address to listen on, as `127.0.0.1:8081` or `[::1]:8081`."""
+    parts = urllib.parse.urlsplit(f"//{text(value)}")
+    try:
+        usable = bool(parts.hostname) and parts.port not in {None, 0} and not parts.path
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError('expected an address and a port, as "127.0.0.1:8081"')
     return str(value)
 
 

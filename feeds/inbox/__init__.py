@@ -1,8 +1,9 @@
 """Room 1: the folder of seeds, and the bytes of a digest. I/O; writes nothing, ever.
 
-In: a folder. Out: what lies in it (`scan`, the truth about what is there; a watcher is only a hint to
-look), and one file's bytes as a digest (`load`). Below the folder nothing but regular files is
-opened: a FIFO would block, a link may lead anywhere. Works on a folder that is mounted read-only.
+In: a folder. Out: what lies in it (`scan`, the truth about what is there), and one file's bytes as a
+digest (`load`). Below the folder nothing but regular files is opened: a FIFO would block, a link may
+lead anywhere. Works on a folder that is mounted read-only. `inbox.watch` tells when to look, a hint;
+`inbox.settle` decides when a file is complete.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from feeds.errors import DigestError, UsageError
 from feeds.model import Digest
+from feeds.text import printable
 
 PASSING = frozenset({"changing", "vanished"})
 """Reasons of `load` that are no quarantine: the next pass looks at the file again."""
@@ -95,7 +97,7 @@ def scan(folder: Path, ignore: Sequence[str] = ()) -> Scan:
         waiting = _entries(folder)
     except OSError as error:
         raise UsageError(
-            f"{show(str(folder))}: {error.strerror}; make this folder, or name another with "
+            f"{printable(str(folder))}: {error.strerror}; make this folder, or name another with "
             "--seeds FOLDER or FEEDS_SEEDS"
         ) from error
     root = len(os.path.join(folder, ""))  # noqa: PTH118 -- the length of what stands before names
@@ -113,12 +115,30 @@ def scan(folder: Path, ignore: Sequence[str] = ()) -> Scan:
         except FileNotFoundError:
             continue
         except OSError as error:
-            seen.append(Refusal(show(path), "unreadable", _why(error)))
+            seen.append(Refusal(printable(path), "unreadable", _why(error)))
     seen.sort(key=lambda one: one.name)
     return Scan(
         tuple(one for one in seen if isinstance(one, Sighting)),
         tuple(one for one in seen if isinstance(one, Refusal)),
     )
+
+
+def glance(folder: Path, path: str, ignore: Sequence[str] = ()) -> Sighting | None:
+    """Return how one file below the folder looks now; None when it takes a scan to say.
+
+    `path` is the path below the folder as the system knows it.
+    """
+    *parents, name = path.split("/")
+    if any(left_out(part, path, ignore) for part in (*parents, name)):
+        return None
+    try:
+        above = folder.joinpath(*parents)
+        if parents and above.resolve() != folder.resolve().joinpath(*parents):
+            return None  # a link on the way
+        seen = _seen(path, (above / name).lstat())
+    except OSError:
+        return None
+    return seen if isinstance(seen, Sighting) else None
 
 
 def load(folder: Path, sighting: Sighting, now: datetime, max_bytes: int) -> Digest:
@@ -137,6 +157,8 @@ def load(folder: Path, sighting: Sighting, now: datetime, max_bytes: int) -> Dig
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise DigestError(name, "special", f"{_kind(before)}, not a regular file")
+            if before.st_size > max_bytes:  # a file of gigabytes is never read into memory
+                raise _too_large(name, max_bytes)
             data = _bytes(descriptor, name, max_bytes)
             after = os.fstat(descriptor)
     except OSError as error:
@@ -154,7 +176,7 @@ def read(path: Path, now: datetime, max_bytes: int) -> Digest:
         DigestError: with the reason `missing`, `special` (no regular file: a FIFO may never end),
             `too_large` or `unreadable`.
     """
-    name = show(str(path))
+    name = printable(str(path))
     try:
         with ExitStack() as stack:
             descriptor = _open(stack, path, os.O_NONBLOCK | os.O_NOCTTY)
@@ -166,21 +188,6 @@ def read(path: Path, now: datetime, max_bytes: int) -> Digest:
         reason = "missing" if isinstance(error, FileNotFoundError) else "unreadable"
         raise DigestError(name, reason, _why(error)) from error
     return _digest(name, data, now)
-
-
-def show(path: str) -> str:
-    r"""Return a path as text that is safe to store and to show.
-
-    Control characters, line breaks, invisible characters and all spaces but the common one become
-    escapes as in `\n` or `\u202e`; bytes that aren't UTF-8 become `\xff`.
-    """
-    return "".join(one if one.isprintable() else _escape(one) for one in path)
-
-
-def _escape(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # a byte that isn't UTF-8 (PEP 383, surrogateescape)
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
@@ -201,12 +208,12 @@ def _seen(path: str, status: os.stat_result) -> Sighting | Refusal:
     if stat.S_ISREG(status.st_mode):
         return _sighting(path, status)
     reason = "symlink" if stat.S_ISLNK(status.st_mode) else "special"
-    return Refusal(show(path), reason, f"{_kind(status)}, not a regular file")
+    return Refusal(printable(path), reason, f"{_kind(status)}, not a regular file")
 
 
 def _sighting(path: str, status: os.stat_result) -> Sighting:
     return Sighting(
-        show(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, path
+        printable(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, path
     )
 
 
@@ -240,8 +247,13 @@ def _bytes(descriptor: int, name: str, max_bytes: int) -> bytes:
         chunks.append(chunk)
         room -= len(chunk)
     if not room:
-        raise DigestError(name, "too_large", f"more than {max_bytes:,} bytes")
+        raise _too_large(name, max_bytes)
     return b"".join(chunks)
+
+
+def _too_large(name: str, max_bytes: int) -> DigestError:
+    detail = f"more than {max_bytes:,} bytes; split it, or raise seeds.max_bytes"
+    return DigestError(name, "too_large", detail)
 
 
 def _digest(name: str, data: bytes, now: datetime) -> Digest:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,12 +21,16 @@ from feeds import inbox
 from feeds.app import App
 from feeds.errors import ModelError, StoreError
 from feeds.inbox import Sighting
+from feeds.pipeline import backups, health, upkeep
+from feeds.pipeline.agenda import Coming, coming, figures
 from feeds.pipeline.intake import formats, ingest, look, refuse
 from feeds.pipeline.newsletter import (
     compose,
     compose_now,
     due,
     fresh,
+    held,
+    let_go,
     letter,
     preview,
     send,
@@ -34,26 +39,48 @@ from feeds.pipeline.newsletter import (
     waiting,
 )
 from feeds.pipeline.progress import Progress, quiet, report
-from feeds.pipeline.shelf import ARTICLES, EDITIONS, SITE, publish, targets
+from feeds.pipeline.shelf import (
+    ARTICLES,
+    EDITIONS,
+    SITE,
+    due_targets,
+    note_feeds,
+    publish,
+    targets,
+)
 
 __all__ = [
     "ARTICLES",
     "EDITIONS",
     "SITE",
+    "Coming",
     "Progress",
     "Summary",
+    "coming",
     "compose",
     "compose_at_once",
+    "deliver",
     "due",
+    "due_targets",
+    "figures",
     "fresh",
+    "held",
     "ingest",
+    "let_go",
     "letter",
+    "look_after",
+    "note_feeds",
     "preview",
     "publish",
+    "publish_all",
+    "report",
     "run",
     "send",
+    "survey",
+    "take_in",
     "targets",
     "thaw",
+    "unread",
     "upcoming",
     "waiting",
 ]
@@ -70,7 +97,7 @@ class Summary:
     documents: Counter[str] = field(default_factory=Counter)
     editions: Counter[str] = field(default_factory=Counter)
     deliveries: Counter[str] = field(default_factory=Counter)
-    failures: tuple[str, ...] = ()
+    failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -93,15 +120,14 @@ def run(
     """
     began = time.monotonic()
     done = Summary()
-    _pick_up(app, done, progress, archive=archive)
+    take_in(app, survey(app, done), done, archive=archive, progress=progress)
     now = app.now()
     if not archive:
         done.editions.update(compose(app, now))
-    failures = _publish(app, done, progress)
+    publish_all(app, targets(app), done, progress=progress)
     if send_letters and not archive:
-        for slotted in due(app, now):
-            done.deliveries.update(send(app, slotted, progress=progress))
-    return replace(done, failures=tuple(failures), seconds=time.monotonic() - began)
+        deliver(app, now, done, progress=progress)
+    return replace(done, seconds=time.monotonic() - began)
 
 
 def compose_at_once(app: App, now: datetime) -> Counter[str]:
@@ -112,8 +138,14 @@ def compose_at_once(app: App, now: datetime) -> Counter[str]:
     return done
 
 
-def _pick_up(app: App, done: Summary, progress: Progress, *, archive: bool) -> None:
-    """Read what is new in seeds/; a file that looks as it did is not opened."""
+def survey(app: App, done: Summary) -> list[Sighting]:
+    """Return the files in seeds/ that are not on record as they look now; none is opened.
+
+    Counts those that are, and puts what is no regular file in quarantine.
+
+    Raises:
+        UsageError: seeds/ is missing.
+    """
     scan = inbox.scan(app.settings.seeds_folder, app.settings.seeds.ignore)
     looks = app.store.digests.looks(formats(app))
     there = {one.name for one in scan.sightings} | {one.name for one in scan.refusals}
@@ -122,8 +154,53 @@ def _pick_up(app: App, done: Summary, progress: Progress, *, archive: bool) -> N
         done.digests[refuse(app, refusal, looks)] += 1
     fresh = [one for one in scan.sightings if looks.get(one.name) != look(one)]
     done.digests["unchanged"] += len(scan.sightings) - len(fresh)
-    for sighting in progress("Reading digests", fresh):
+    return fresh
+
+
+def unread(app: App, sightings: Sequence[Sighting]) -> list[Sighting]:
+    """Return those of some files that are not on record as they look now."""
+    looks = app.store.digests.looks(formats(app), [one.name for one in sightings])
+    return [one for one in sightings if looks.get(one.name) != look(one)]
+
+
+def take_in(
+    app: App,
+    sightings: Sequence[Sighting],
+    done: Summary,
+    *,
+    archive: bool = False,
+    progress: Progress = quiet,
+) -> None:
+    """Read files onto the record; one that fails never stops the others."""
+    for sighting in progress("Reading digests", sightings):
         _ingest(app, sighting, done, archive=archive)
+
+
+def publish_all(
+    app: App, wanted: Sequence[str], done: Summary, *, progress: Progress = quiet
+) -> None:
+    """Bring targets up to date; one that fails never stops the others."""
+    for target in progress("Publishing", wanted):
+        try:
+            done.documents.update(publish(app, target))
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- one channel never stops the others
+            report(log, error, "publishing failed", target)
+            done.failures.append(f"{target}: {error}")
+
+
+def look_after(app: App, now: datetime) -> list[health.Check]:
+    """Make the backup that is due, do the work of a night that has come; return how things stand."""
+    backups.due_backup(app, now)
+    upkeep.nightly(app, now)
+    return health.checks(app, now)
+
+
+def deliver(app: App, now: datetime, done: Summary, *, progress: Progress = quiet) -> None:
+    """Send the letters that are due."""
+    for slotted in due(app, now):
+        done.deliveries.update(send(app, slotted, progress=progress))
 
 
 def _ingest(app: App, sighting: Sighting, done: Summary, *, archive: bool) -> None:
@@ -137,17 +214,3 @@ def _ingest(app: App, sighting: Sighting, done: Summary, *, archive: bool) -> No
         return
     done.digests[outcome] += 1
     done.articles.update(articles)
-
-
-def _publish(app: App, done: Summary, progress: Progress) -> list[str]:
-    """Bring every target up to date; return what went wrong."""
-    failures: list[str] = []
-    for target in progress("Publishing", targets(app)):
-        try:
-            done.documents.update(publish(app, target))
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- one channel never stops the others
-            report(log, error, "publishing failed", target)
-            failures.append(f"{target}: {error}")
-    return failures

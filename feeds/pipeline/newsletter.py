@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from feeds import app as opened
@@ -14,18 +14,21 @@ from feeds.config import EditionSettings
 from feeds.errors import DeliveryError, StoreError
 from feeds.model import Delivery, DeliveryState, Edition, EntryId, Letter, Mix, Subscriber
 from feeds.pipeline.progress import Progress, quiet, report
-from feeds.store.editions import COMPOSED, OPEN, SKIPPED, WAITING, Slotted
+from feeds.store.editions import COMPOSED, OPEN, SKIPPED, WAITING, Slotted, Turn
+from feeds.store.notes import Note
 from feeds.store.subscribers import ACTIVE
 
 log = logging.getLogger(__name__)
 
 _MISSED = 101  # slots that are looked back to, the latest one included
+_LEASE = timedelta(minutes=1)
 _SUBJECTS = 10  # earlier subjects that a new one must differ from
 
 
 def compose(app: App, now: datetime) -> Counter[str]:
-    """Decide the slot that has come, of each edition; count the `composed`, `skipped` and `failed`.
+    """Decide the slots that have come, of each edition; count the `composed`, `skipped` and `failed`.
 
+    The record holds the truth: what has come is put there as due, claimed by lease, and decided once.
     Only the latest slot can be composed: after a downtime one edition covers the gap, and the slots
     before it that nothing decided, the last 100 at most, are skipped. While nothing was ever put on
     record no slot is used up, so that the first run that reads something has its edition.
@@ -33,13 +36,41 @@ def compose(app: App, now: datetime) -> Counter[str]:
     done: Counter[str] = Counter()
     through = app.store.entries.last_seq()
     for settings in app.settings.editions if through else ():
-        schedule = _schedule(app, settings)
-        slot, last = slots.latest(schedule, now), app.store.editions.last(settings.name)
-        if slot is None or (last is not None and last.fires >= slot.fires):
-            continue
-        for missed in slots.between(schedule, last.fires, slot.fires)[-_MISSED:-1] if last else ():
-            done.update(_record(app, settings.name, missed, now, through))
-        done.update(_decide(app, settings, slot, now, through))
+        _fall_due(app, settings, now)
+        turns = [turn for turn in app.store.editions.due(settings.name) if turn.fires <= now]
+        for turn in turns:
+            done.update(_take_turn(app, settings, turn, now, through, latest=turn == turns[-1]))
+    return done
+
+
+def _fall_due(app: App, settings: EditionSettings, now: datetime) -> None:
+    """Put on record what has come of an edition's schedule since its last decided slot."""
+    schedule = _schedule(app, settings)
+    slot, last = slots.latest(schedule, now), app.store.editions.last(settings.name)
+    if slot is None or (last is not None and last.fires >= slot.fires):
+        return  # nothing has come, or the clock was set back: what is decided stays so
+    come = slots.between(schedule, last.fires, slot.fires)[-_MISSED:] if last else (slot,)
+    app.store.editions.fall_due([Turn(settings.name, one.text, one.fires) for one in come])
+
+
+def _take_turn(  # noqa: PLR0913 -- a slot, and what decides it
+    app: App,
+    settings: EditionSettings,
+    turn: Turn,
+    now: datetime,
+    through: int,
+    *,
+    latest: bool,
+) -> list[str]:
+    """Decide one due slot under a lease; return what it became, nothing when it stays due."""
+    slot = slots.Slot(turn.fires, turn.slot)
+    if not app.store.editions.claim(turn, app.worker, now, now + _LEASE):
+        return []
+    if not latest:
+        return _record(app, settings.name, slot, now, through)
+    done = _decide(app, settings, slot, now, through)
+    if done in ([], ["failed"]):
+        app.store.editions.give_back(turn)
     return done
 
 
@@ -189,12 +220,27 @@ def _moment(app: App, settings: EditionSettings, now: datetime) -> slots.Slot:
     return slots.Slot(now, f"{now.astimezone(ZoneInfo(_zone(app, settings))):%Y-%m-%dT%H:%M}")
 
 
+def held(app: App) -> str | None:
+    """Return why sending is stopped, since a restore, or None; `let_go` lifts it."""
+    return app.store.notes.read(Note.HELD)
+
+
+def let_go(app: App) -> bool:
+    """Lift the stop of sending; return whether there was one."""
+    lifted = app.store.notes.strike(Note.HELD)
+    if lifted:
+        log.info("sending released")
+    return lifted
+
+
 def due(app: App, now: datetime) -> list[Slotted]:
     """Return the editions with letters to deliver, in the order they were composed.
 
     An edition composed while nobody subscribed stays open until the next slot of its name: those who
-    have joined since are queued for it.
+    have joined since are queued for it. While sending is stopped nothing is due.
     """
+    if held(app):
+        return []
     for one in _open(app):
         app.store.editions.join(one.id, _message_ids(app, one.name, one.slot), now)
     return app.store.editions.unsent()
@@ -240,8 +286,11 @@ def send(
 ) -> Counter[str]:
     """Deliver the queued letters of an edition; count the deliveries by the state they end in.
 
-    `only` names one address; `again` also repeats what was delivered, to the same bytes.
+    `only` names one address; `again` also repeats what was delivered, to the same bytes. While sending
+    is stopped nothing is delivered, and nothing counted.
     """
+    if held(app):
+        return Counter()
     states = _states(again=again)
     edition = thaw(slotted)
     people = {person.id: person for person in app.store.subscribers.all(ACTIVE)}

@@ -6,14 +6,17 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from feeds import app as opened
-from feeds import channels
+from feeds import channels, slots
 from feeds import publish as files
 from feeds.app import App
+from feeds.config.values import ON_ARRIVAL
 from feeds.model import ALL, Document
 from feeds.pipeline.newsletter import thaw
 from feeds.store.documents import Made
+from feeds.store.notes import Note
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ ARTICLES, EDITIONS, SITE = "articles", "editions", "site"
 """The targets of publishing that are no channel: pages of entries, of editions, and the index."""
 
 _LISTED = 5  # editions that the index names
-_BATCH = 200  # pages that are rendered before they are written
+_BATCH, _BATCH_BYTES = 200, 8_000_000  # pages that are rendered before they are written
 
 
 def targets(app: App) -> list[str]:
@@ -40,6 +43,39 @@ def targets(app: App) -> list[str]:
         set(app.store.documents.targets(but=ARTICLES)) - {ARTICLES, EDITIONS, SITE, *wanted}
     )
     return [ARTICLES, *gone, *wanted, EDITIONS, SITE]
+
+
+def due_targets(app: App, now: datetime) -> list[str]:
+    """Return what is to be published at `now`: all, unless `feeds.schedule` has channels wait.
+
+    Pages of articles and editions never wait: letters link to them. Neither does what was never made,
+    or is missing.
+    """
+    every = targets(app)
+    slot = _latest_slot(app, now)
+    if slot is None or app.store.notes.read(Note.FEEDS_SLOT) != slot.text:
+        return every
+    known = app.store.documents.made()
+    return [target for target in every if target in {ARTICLES, EDITIONS} or target not in known]
+
+
+def note_feeds(app: App, now: datetime) -> None:
+    """Put on record that channels were published for their latest slot."""
+    slot = _latest_slot(app, now)
+    if slot is not None and app.store.notes.read(Note.FEEDS_SLOT) != slot.text:
+        app.store.notes.write(Note.FEEDS_SLOT, slot.text)
+
+
+def feeds_schedule(app: App) -> slots.Schedule | None:
+    """Return when channels are published, None when that is on arrival."""
+    if app.settings.feeds.schedule == ON_ARRIVAL:
+        return None
+    return slots.parse(app.settings.feeds.schedule, app.publication.timezone)
+
+
+def _latest_slot(app: App, now: datetime) -> slots.Slot | None:
+    schedule = feeds_schedule(app)
+    return slots.latest(schedule, now) if schedule else None
 
 
 def publish(app: App, target: str) -> Counter[str]:
@@ -148,10 +184,12 @@ def _shelve(app: App, target: str, documents: Sequence[Document]) -> Counter[str
 
 def _batches(pages: Iterable[Document]) -> Iterator[list[Document]]:
     batch: list[Document] = []
+    size = 0
     for page in pages:
         batch.append(page)
-        if len(batch) == _BATCH:
+        size += len(page.data)
+        if len(batch) == _BATCH or size > _BATCH_BYTES:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from feeds.model import Delivery, DeliveryState, EntryId, Subscriber
 from feeds.store.database import Database, chunks, insert, pairs
-from feeds.store.schema import deliveries, editions, entries, received
+from feeds.store.notes import Note, value_of
+from feeds.store.schema import deliveries, due, editions, entries, received
 
 OPEN, COMPOSED, SKIPPED = "open", "composed", "skipped"
 """States of a slot: composed while nobody subscribed, composed, or passed over with nothing new."""
@@ -36,6 +37,15 @@ class Slotted:
     through: int
     decided: datetime
     content: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A slot that has come and is not decided yet."""
+
+    name: str
+    slot: str
+    fires: datetime
 
 
 class Editions:
@@ -79,6 +89,35 @@ class Editions:
         with self._database.read() as connection:
             return [Slotted(**row) for row in connection.execute(query).mappings()]
 
+    def fall_due(self, turns: Sequence[Turn]) -> None:
+        """Put slots on record that have come, but for those that are decided or there already."""
+        with self._database.write() as connection:
+            for turn in turns:
+                there = connection.scalar(_DECIDED, asdict(turn)) or connection.scalar(
+                    _IS_DUE, asdict(turn)
+                )
+                if there is None:
+                    connection.execute(sa.insert(due), asdict(turn))
+
+    def due(self, name: str) -> list[Turn]:
+        """Return the slots of a name that have come and are not decided, the oldest first."""
+        query = sa.select(due.c.name, due.c.slot, due.c.fires).where(due.c.name == name)
+        with self._database.read() as connection:
+            return [Turn(*row) for row in connection.execute(query.order_by(due.c.fires))]
+
+    def claim(self, turn: Turn, by: str, now: datetime, until: datetime) -> bool:
+        """Lease a due slot to a worker, unless another holds it; a worker has its own again."""
+        free = due.c.lease_until.is_(None) | (due.c.lease_until <= now) | (due.c.lease_by == by)
+        lease = sa.update(due).where(due.c.name == turn.name, due.c.slot == turn.slot, free)
+        with self._database.write() as connection:
+            return connection.execute(lease.values(lease_by=by, lease_until=until)).rowcount > 0
+
+    def give_back(self, turn: Turn) -> None:
+        """End the lease of a slot that stays due."""
+        lease = sa.update(due).where(due.c.name == turn.name, due.c.slot == turn.slot)
+        with self._database.write() as connection:
+            connection.execute(lease.values(lease_by=None, lease_until=None))
+
     def record(self, slot: Slotted, message_ids: Mapping[int, str]) -> bool:
         """Decide a slot, with its deliveries by subscriber; return False when it is decided already."""
         values = {
@@ -90,12 +129,12 @@ class Editions:
             "decided": slot.decided,
             "content": slot.content,
         }
-        there = sa.select(editions.c.id).where(
-            editions.c.name == slot.name, editions.c.slot == slot.slot
-        )
         with self._database.write() as connection:
-            if connection.scalar(there) is not None:
+            if connection.scalar(_DECIDED, values) is not None:
                 return False
+            connection.execute(
+                sa.delete(due).where(due.c.name == slot.name, due.c.slot == slot.slot)
+            )
             still_open = sa.update(editions).where(
                 editions.c.name == slot.name, editions.c.state == OPEN
             )
@@ -195,10 +234,21 @@ class Editions:
         return {state.value: found.get(state.value, 0) for state in DeliveryState}
 
 
+_DECIDED = sa.select(editions.c.id).where(
+    editions.c.name == sa.bindparam("name"), editions.c.slot == sa.bindparam("slot")
+)
+_IS_DUE = sa.select(due.c.name).where(
+    due.c.name == sa.bindparam("name"), due.c.slot == sa.bindparam("slot")
+)
+
+
 def _terms(
     connection: sa.Connection, person: Subscriber, among: Sequence[EntryId]
 ) -> dict[str, list[str]]:
-    sent = sa.select(entries.c.id).join(received).where(received.c.subscriber == person.id)
+    # Who received entries up to this number is forgotten (see `upkeep`): nobody is sent them again.
+    forgotten = int(connection.scalar(value_of(Note.FORGOTTEN)) or 0)
+    theirs = sa.select(received.c.entry).where(received.c.subscriber == person.id)
+    sent = sa.select(entries.c.id).where((entries.c.seq <= forgotten) | entries.c.seq.in_(theirs))
     had: list[str] = []
     for some in chunks(among):  # a first edition may hold a whole archive
         had += connection.scalars(sent.where(entries.c.id.in_(some)))

@@ -21,6 +21,8 @@ class Note(StrEnum):
     SWEPT = "swept"
     PRUNED = "pruned"
     FEEDS_SLOT = "feeds_slot"
+    BACKUP_FAILED = "backup_failed"
+    FORGOTTEN = "received_by_all_through"
 
 
 class Notes:
@@ -32,14 +34,13 @@ class Notes:
     def read(self, note: Note) -> str | None:
         """Return a value, None when nothing was ever noted."""
         with self._database.read() as connection:
-            found: str | None = connection.scalar(_value(note))
+            found: str | None = connection.scalar(value_of(note))
         return found
 
     def write(self, note: Note, value: str) -> None:
         """Note a value in place of what stood there."""
         with self._database.write() as connection:
-            if connection.execute(_UPDATE, {"note": note, "value": value}).rowcount == 0:
-                connection.execute(sa.insert(meta), {"key": note, "value": value})
+            put(connection, note, value)
 
     def strike(self, note: Note) -> bool:
         """Take a note off the record; return whether there was one."""
@@ -61,9 +62,15 @@ class Notes:
         if known is not None:
             return known
         with self._database.write() as connection:
-            if connection.scalar(_value(note)) is None:  # no other process was first
+            if connection.scalar(value_of(note)) is None:  # no other process was first
                 connection.execute(sa.insert(meta), {"key": note, "value": default})
-            return str(connection.scalar(_value(note)))
+            return str(connection.scalar(value_of(note)))
+
+
+def put(connection: sa.Connection, note: Note, value: str) -> None:
+    """Note a value inside the caller's transaction."""
+    if connection.execute(_UPDATE, {"note": note, "value": value}).rowcount == 0:
+        connection.execute(sa.insert(meta), {"key": note, "value": value})
 
 
 _UPDATE = (
@@ -71,5 +78,6 @@ _UPDATE = (
 )
 
 
-def _value(note: Note) -> sa.Select[Any]:
+def value_of(note: Note) -> sa.Select[Any]:
+    """Return the query for a note's value."""
     return sa.select(meta.c.value).where(meta.c.key == note)

@@ -279,6 +279,6 @@ received = sa.Table(
     metadata,
     sa.Column("subscriber", sa.ForeignKey("subscribers.id"), primary_key=True),
     sa.Column("entry", sa.ForeignKey("entries.seq"), primary_key=True),
-    sa.Column("delivery", sa.ForeignKey("deliveries.id"), nullable=False),
+    sa.Column("delivery", sa.ForeignKey("deliveries.id"), nullable=False, index=True),
 )
 """Which entries a subscriber was sent, over all editions: none goes out twice."""

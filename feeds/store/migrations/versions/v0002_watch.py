@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the table of due slots and the hashes of documents."""
+    """Add the table of due slots, the hashes of documents, and what pruning deliveries needs."""
     op.create_table(
         "due",
         sa.Column("name", sa.Text(), nullable=False),
@@ -18,5 +18,6 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("name", "slot", name=op.f("pk_due")),
     )
+    op.create_index(op.f("ix_received_delivery"), "received", ["delivery"])
     op.add_column("documents", sa.Column("sha256", sa.Text(), nullable=True))
     op.execute("DELETE FROM targets")  # all is made once more, and its hashes go onto the record
