@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from factories import GOLDEN, ROOT
 from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
 
 from feeds import app, config, digests
 from feeds.cli import commands
@@ -158,6 +160,34 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     for part in ("pip", "install", "-e '.[test]'", "pytest"):
         assert part in script
     assert ".venv/bin/pip install -e '.[test]' && .venv/bin/pytest" in README
+
+
+def test_what_the_tests_run_with_is_locked_within_the_bounds() -> None:
+    lock = (ROOT / ".ci/requirements.txt").read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.MULTILINE))
+    assert lock.count("--hash=sha256:") > len(locked)
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*about["dependencies"], *about["optional-dependencies"]["test"]]
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(locked[requirement.name]), requirement
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_the_unit_for_systemd_is_sound_and_shut_in(tmp_path: Path) -> None:
+    unit = (ROOT / "docs/feeds.service").read_text(encoding="utf-8")
+    path = tmp_path / "feeds.service"
+    path.write_text(unit.replace("/opt/feeds/.venv/bin/feeds", sys.executable), encoding="utf-8")
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+    exposed = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert exposed.returncode == 0, exposed.stdout[-300:]
 
 
 def test_every_format_has_a_golden_digest() -> None:

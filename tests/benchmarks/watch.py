@@ -58,13 +58,13 @@ def log(home: Path) -> bytes:
     return (home / "log").read_bytes()
 
 
-def until(there: Callable[[], bool], seconds: float = 120.0) -> float:
-    """Wait for something; return how many seconds that took."""
+def until(there: Callable[[], bool], seconds: float = 120.0, pause: float = 0.005) -> float:
+    """Wait for something, asking each `pause` seconds; return how many seconds that took."""
     began = time.monotonic()
     while not there():
         if time.monotonic() - began > seconds:
             raise TimeoutError
-        time.sleep(0.005)
+        time.sleep(pause)
     return time.monotonic() - began
 
 
@@ -121,7 +121,7 @@ def burst(home: Path) -> None:
         began = time.monotonic()
         drop(home, range(MANY))
         dropped = time.monotonic() - began
-        until(lambda: published(home) == MANY, 300)
+        until(lambda: published(home) == MANY, 300, 0.5)
         until(lambda: b"documents" in log(home))
         took = time.monotonic() - began
         print(
@@ -137,7 +137,7 @@ def overflow(home: Path) -> None:
         process.send_signal(signal.SIGSTOP)
         drop(home, range(MANY))
         process.send_signal(signal.SIGCONT)
-        took = until(lambda: published(home) == MANY, 300)
+        took = until(lambda: published(home) == MANY, 300, 0.5)
         print(f"overflow: all in {took:.1f} s after the process went on")
     print(f"overflow: {MANY - on_record(home)} lost")
 
