@@ -32,7 +32,7 @@ from feeds.schedule.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = 1000
 """Files that are read in one round: an edition whose slot has come is not kept waiting by thousands."""
 
 JUMP = timedelta(minutes=10)
@@ -164,12 +164,11 @@ class Watch:
         """See which files are new, and since when they look as they do."""
         seeds = self.app.settings.seeds
         if full:
-            self._next_scan = time + self._watcher.pace  # also when the folder is missing
             self._watcher.follow(self.app.settings.seeds_folder)
+            self._next_scan = time + self._watcher.pace
             hints = self._watcher.take()
             fresh = pipeline.survey(self.app, done)
             before, self._pending = self._pending, {}
-            self._next_scan = time + self._watcher.pace
         else:
             hints = self._watcher.take()
             paths = hints.keys() | self._due(time)
@@ -213,7 +212,7 @@ class Watch:
             "letters",
             lambda: pipeline.deliver(self.app, now, done, progress=self._until_stopped),
         )
-        self._try("figures", lambda: self._pulse.held(pipeline.figures(self.app)))
+        self._try("figures", lambda: self._pulse.count(pipeline.figures(self.app)))
         if full and not self._wanted.stop:
             self._try("upkeep", lambda: self._look_after(now))
 

@@ -47,7 +47,7 @@ class Pulse:
         self._healthy = self._gauge("feeds_healthy", "Whether nothing is wrong")
         self._trouble = self._gauge("feeds_trouble", "What is wrong now", "part")
         self._next = self._gauge("feeds_next_timestamp_seconds", "When what comes next", "what")
-        self._held = self._gauge("feeds_on_record", "How many are on record", "what")
+        self._counts = self._gauge("feeds_on_record", "How many are on record", "what")
 
     def beat(self, done: Summary, now: datetime, seconds: float) -> None:
         """Note a round: what it did, when it ended, how long it took."""
@@ -78,10 +78,10 @@ class Pulse:
         for what, moment in coming:
             self._next.labels(what).set(moment.timestamp())
 
-    def held(self, numbers: Mapping[str, int]) -> None:
+    def count(self, numbers: Mapping[str, int]) -> None:
         """Note how many articles, quarantined files and waiting letters are on record."""
         for what, number in numbers.items():
-            self._held.labels(what).set(number)
+            self._counts.labels(what).set(number)
 
     def troubles(self) -> dict[str, str]:
         """Return what is wrong now, by part."""
