@@ -46,6 +46,7 @@ def commands() -> None:
 
     \b
       feeds run                              read, classify, publish, send
+      feeds watch --serve                    stay: digests as they land, editions on time
       feeds serve                            serve out/ on this machine
       feeds subscribers add you@example.org  receive the newsletter
       feeds check seeds/*                    see how files are read

@@ -37,9 +37,10 @@ log = logging.getLogger(__name__)
 def watch(
     context: click.Context, served: bool, host: str | None, port: int | None, as_json: bool
 ) -> None:
-    """Stay: read digests as they land, send editions on their schedule. SIGTERM or Ctrl-C ends it.
+    """Stay, and do the work as it falls due.
 
-    SIGHUP has it read its configuration again.
+    Digests are read as they land, editions sent on their schedule. SIGTERM or Ctrl-C ends it, SIGHUP
+    has it read its configuration again.
 
     \b
     Examples:

@@ -22,7 +22,10 @@ from feeds.store.subscribers import ACTIVE
 @json_option
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> int:
-    """Tell how things stand: what is on record, what could not be read, what comes next."""
+    """Tell how things stand.
+
+    What is on record, what could not be read, what is wrong, what comes next.
+    """
     with application(context) as app:
         checks = health.checks(app, app.now())
         ok = all(check.ok for check in checks)

@@ -42,7 +42,9 @@ _KEYS = {
 @json_option
 @click.pass_context
 def run(context: click.Context, no_send: bool, archive: bool, sweep: bool, as_json: bool) -> int:
-    """Do one pass: read what is new in seeds/, classify, publish, compose and send.
+    """Do one pass over what is new in seeds/.
+
+    Reads, classifies, publishes, composes and sends.
 
     With --sweep every document and every digest is held against the record first: what was lost or
     changed is made or read again, and what is older than [retention] says goes.

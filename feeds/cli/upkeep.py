@@ -30,10 +30,10 @@ from feeds.pipeline.backups import Restored
 @json_option
 @click.pass_context
 def backup(context: click.Context, file: Path, as_json: bool) -> None:
-    """Write the record and its key to a new file, while all goes on.
+    """Write the record and its key to a new file.
 
-    The file is compressed when its name ends in .gz or .tgz. It holds the addresses of all
-    subscribers and the key of their links: it is readable by you alone; keep it so.
+    All goes on meanwhile. The file is compressed when its name ends in .gz or .tgz. It holds the
+    addresses of all subscribers and the key of their links: it is readable by you alone; keep it so.
 
     \b
     Examples:
@@ -43,6 +43,7 @@ def backup(context: click.Context, file: Path, as_json: bool) -> None:
     with application(context) as app:
         made = backups.backup(app, file)
         manifest = backups.verify(made)
+        backups.note(app, app.now())
     if as_json:
         about = {"file": str(made), "bytes": made.stat().st_size, "key": manifest.keyed}
         emit(about | {"schema": manifest.schema, "made": stamp(manifest.made)})
@@ -58,10 +59,10 @@ def backup(context: click.Context, file: Path, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def restore(context: click.Context, file: Path, as_json: bool) -> None:
-    """Put the record of a backup in place of the present one; mail stops.
+    """Put a backup in place of the record.
 
-    The backup is proved whole before anything is touched, and the present record is kept beside.
-    Nothing is mailed after it until `feeds send --release`: what went out since the backup was made
+    Mail stops. The backup is proved whole before anything is touched, and the present record is kept
+    beside. Nothing is mailed after it until `feeds send --release`: what went out since the backup was made
     is not on its record, and would go out again.
 
     \b
@@ -85,10 +86,10 @@ def restore(context: click.Context, file: Path, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> int:
-    """Check everything, thoroughly, and say what mends it; changes nothing.
+    """Check everything, and name what mends it.
 
-    Reads the whole record, every document and every digest, which takes a while when there are many.
-    Ends with 1 when a check fails.
+    Changes nothing. Reads the whole record, every document and every digest, which takes a while when
+    there are many. Ends with 1 when a check fails.
     """
     checks = health.examine(settings(context), os.environ)
     for check in checks:

@@ -141,14 +141,19 @@ def due_backup(app: App, now: datetime) -> Path | None:
         made = backup(app, folder / f"feeds-{now.astimezone(UTC):{_STAMP}}.tar.gz")
         verify(made)
         _rotate(folder, app.settings.backup.keep, made, now)
-        app.store.notes.mark(Note.BACKED_UP, now)
-        app.store.notes.strike(Note.BACKUP_FAILED)
+        note(app, now)
     except (FeedsError, OSError) as error:
         log.error("backup failed: %s", error)
         with suppress(StoreError):  # of the same cause, perhaps: the disk is full
             app.store.notes.write(Note.BACKUP_FAILED, f"{now.astimezone(UTC).isoformat()} {error}")
         return None
     return made
+
+
+def note(app: App, now: datetime) -> None:
+    """Put on record that there is a new backup, which was read back."""
+    app.store.notes.mark(Note.BACKED_UP, now)
+    app.store.notes.strike(Note.BACKUP_FAILED)
 
 
 def folder_of(settings: Settings) -> Path:

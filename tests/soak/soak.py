@@ -108,8 +108,9 @@ class Driver:
     def stop(self) -> None:
         """Ask the loop to stop."""
         if self.child is not None and self.child.poll() is None:
+            began = self._began()
             self.child.terminate()
-            if self.child.wait(60) != 0:
+            if self.child.wait(60) != 0 and began:
                 self.account.wrong(f"SIGTERM ended it with {self.child.returncode}")
             self.account.done["stops"] += 1
 
