@@ -62,8 +62,8 @@ def restore(context: click.Context, file: Path, as_json: bool) -> None:
     """Put a backup in place of the record.
 
     Mail stops. The backup is proved whole before anything is touched, and the present record is kept
-    beside. Nothing is mailed after it until `feeds send --release`: what went out since the backup was made
-    is not on its record, and would go out again.
+    beside. Nothing is mailed after it until `feeds send --release`: what went out since the backup was
+    made is not on its record, and would go out again.
 
     \b
     Examples:

@@ -45,7 +45,7 @@ def watching(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (home / "log").open("ab") as errors:
         process = subprocess.Popen([*FEEDS, "watch"], cwd=home, env=clean(), stderr=errors)
     try:
-        until(lambda: (home / "out/index.html").exists() and b"seconds=" in log(home))
+        until(lambda: (home / "out/index.html").exists() and b"watching" in log(home))
         yield process
     finally:
         process.send_signal(signal.SIGCONT)
