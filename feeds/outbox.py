@@ -8,6 +8,7 @@ again after a crash, so every transport is harmless when repeated as far as its 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Collection
@@ -61,6 +62,8 @@ class Folder:
             _write(self.path / name, letter.data)
         except OSError as error:
             reason = f"{self.path}: {error.strerror}"
+            if error.errno == errno.ENOSPC:
+                reason += "; make room and run again: the letter waits"
             raise DeliveryError(letter.recipient, None, reason, permanent=False) from error
         return DeliveryState.WRITTEN
 
