@@ -70,6 +70,8 @@ def printable(text: str) -> str:
     Control characters, line breaks, invisible characters and all spaces but the common one become
     escapes as in `\n` or `\u202e`; bytes that aren't UTF-8 become `\xff`.
     """
+    if text.isprintable():
+        return text
     return "".join(one if one.isprintable() else _escape(one) for one in text)
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from pathlib import Path
 
 from feeds.errors import DigestError, UsageError
@@ -29,6 +30,7 @@ PASSING = frozenset({"changing", "vanished"})
 UNFINISHED = ("*~", "*.tmp", "*.part", "*.swp", "*.crdownload", "*.filepart", "#*#")
 """Names under which editors and downloads keep what isn't finished; left out without a word."""
 
+_UNFINISHED = re.compile("|".join(map(translate, UNFINISHED)))
 _CHUNK = 1 << 20
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -199,7 +201,7 @@ def left_out(name: str, path: str, ignore: Sequence[str]) -> bool:
     """Whether a scan passes over a name: hidden, unfinished, or matching a glob of `ignore`."""
     return (
         name.startswith(".")
-        or any(fnmatchcase(name, glob) for glob in UNFINISHED)
+        or _UNFINISHED.match(name) is not None
         or any(fnmatchcase(name, glob) or fnmatchcase(path, glob) for glob in ignore)
     )
 

@@ -46,10 +46,10 @@ def compose(app: App, now: datetime) -> Counter[str]:
 def _fall_due(app: App, settings: EditionSettings, now: datetime) -> None:
     """Put on record what has come of an edition's schedule since its last decided slot."""
     schedule = _schedule(app, settings)
-    slot, last = slots.latest(schedule, now), app.store.editions.last(settings.name)
-    if slot is None or (last is not None and last.fires >= slot.fires):
+    slot, last = slots.latest(schedule, now), app.store.editions.last_fires(settings.name)
+    if slot is None or (last is not None and last >= slot.fires):
         return  # nothing has come, or the clock was set back: what is decided stays so
-    come = slots.between(schedule, last.fires, slot.fires)[-_MISSED:] if last else (slot,)
+    come = slots.between(schedule, last, slot.fires)[-_MISSED:] if last else (slot,)
     app.store.editions.fall_due([Turn(settings.name, one.text, one.fires) for one in come])
 
 

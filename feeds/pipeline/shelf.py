@@ -147,12 +147,12 @@ def _publish_channel(app: App, slug: str, state: str, since: int | None) -> Coun
 
 
 def _publish_site(app: App, state: str) -> Counter[str]:
-    latest = app.store.editions.newest(composed=True, limit=_LISTED)
     change = app.store.entries.last_change()
-    state = f"{state} {latest[0].id if latest else 0}"
+    state = f"{state} {app.store.editions.newest_id()}"
     known = app.store.documents.made().get(SITE)
     if known == Made(state, change):
         return Counter(unchanged=len(app.store.documents.paths(SITE)))
+    latest = app.store.editions.newest(composed=True, limit=_LISTED)
     from feeds import outputs  # noqa: PLC0415 -- feedgen and Jinja2, 0.1 s
 
     listed = (*app.publication.channels, ALL)

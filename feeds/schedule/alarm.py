@@ -39,4 +39,6 @@ class Alarm:
 
     def close(self) -> None:
         """Ring no more."""
+        self._scheduler.pause()
+        self._scheduler.remove_all_jobs()  # waits for its thread, which a shutdown would trip up
         self._scheduler.shutdown(wait=False)

@@ -69,6 +69,20 @@ class Editions:
         """Return the latest slot of a name, None when there is none."""
         return next(iter(self.newest(name, composed=composed, limit=1)), None)
 
+    def last_fires(self, name: str) -> datetime | None:
+        """Return when the latest decided slot of a name fired, None when there is none."""
+        query = sa.select(sa.func.max(editions.c.fires)).where(editions.c.name == name)
+        with self._database.read() as connection:
+            found: datetime | None = connection.scalar(query)
+        return found
+
+    def newest_id(self) -> int:
+        """Return the id of the composed edition whose slot is the latest; 0 when there is none."""
+        query = sa.select(editions.c.id).where(editions.c.state != SKIPPED)
+        latest = query.order_by(editions.c.fires.desc(), editions.c.name).limit(1)
+        with self._database.read() as connection:
+            return connection.scalar(latest) or 0
+
     def composed_after(self, number: int) -> list[Slotted]:
         """Return the editions with a higher id, in its order."""
         query = sa.select(editions).where(editions.c.id > number, editions.c.state != SKIPPED)
