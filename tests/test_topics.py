@@ -463,3 +463,8 @@ def test_the_table_alone_can_classify() -> None:
     found = topics.classify(empty_model(), *STORIES[1], evidence=True)
     assert found.topics[0].code == SPORT
     assert {one.part for one in found.evidence} == {"table"}
+
+
+def test_a_word_of_thousands_of_letters_is_cut_before_it_is_remembered() -> None:
+    words = features.read("A title", [f"{'endless' * 4000} parliament"])
+    assert [len(word) for word in words.body[0]] == [40, len("parliament")]

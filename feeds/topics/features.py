@@ -55,10 +55,13 @@ def read(title: str, paragraphs: Iterable[str]) -> Words:
 
 
 def words_of(line: str, most: int) -> tuple[str, ...]:
-    """Return the first `most` words of a line as they are counted."""
+    """Return the first `most` words of a line as they are counted, 40 characters of each.
+
+    What is remembered of words between articles therefore stays small.
+    """
     # "Kazakhstan's" is Kazakhstan. Numbers tell the source and the year rather than the topic.
     found = text.words(line[: most * _LONGEST])[:most]
-    return tuple(word.removesuffix("'s") for word in found if not word.isdecimal())
+    return tuple(word.removesuffix("'s")[:_LONGEST] for word in found if not word.isdecimal())
 
 
 def script(words: Words) -> str:
