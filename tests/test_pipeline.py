@@ -270,6 +270,26 @@ def test_nobody_is_sent_an_article_twice_nor_another_letter_again(tmp_path: Path
     assert first.read_bytes() == before
 
 
+def test_a_letter_that_waits_keeps_the_next_edition_from_carrying_the_same(tmp_path: Path) -> None:
+    """Both are due when the disk is full, and both could carry the article."""
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds/a.txt").write_text(
+        text(1, "Parliament passes the budget", "The parliament passed the state budget on Monday.")
+    )
+    toml = tmp_path / "feeds.toml"
+    toml.write_text('[[edition]]\nname = "one"\n[[edition]]\nname = "two"\n')
+    flags = {name: str(tmp_path / name) for name in ("seeds", "out", "state")}
+    found = config.load(flags, {}, toml)
+    with opened.open_app(found, {"FEEDS_NOW": DAY.format(day=3)}) as app:
+        add = app.store.subscribers.add
+        add(Wish("a@example.org"), app.now(), state="active", reason="r", revive=True)
+        app.outbox.write_text("in the way")
+        assert pipeline.run(app).deliveries == {"deferred": 1}
+        app.outbox.unlink()
+        assert pipeline.run(app).deliveries == {"written": 1, "suppressed": 1}
+        assert [path.name for path in app.outbox.iterdir()] == ["one-2026-01-03T0800-1.eml"]
+
+
 def test_who_left_gets_no_letter_again_and_stays_on_record_as_served(app: App) -> None:
     wish = Wish("a@example.org")
     app.store.subscribers.add(wish, app.now(), state="active", reason="test", revive=True)

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _MISSED = 101  # slots that are looked back to, the latest one included
 _LEASE = timedelta(minutes=1)
+_IN_TURN = timedelta(days=2)  # a letter that fails for longer holds up no other
 _SUBJECTS = 10  # earlier subjects that a new one must differ from
 
 
@@ -286,8 +287,9 @@ def send(
 ) -> Counter[str]:
     """Deliver the queued letters of an edition; count the deliveries by the state they end in.
 
-    `only` names one address; `again` also repeats what was delivered, to the same bytes. While sending
-    is stopped nothing is delivered, and nothing counted.
+    `only` names one address; `again` also repeats what was delivered, to the same bytes. Who still waits
+    for an earlier edition of the last two days waits for this one, too: what a letter carries depends
+    on those before it. While sending is stopped nothing is delivered, and nothing counted.
     """
     if held(app):
         return Counter()
@@ -295,7 +297,13 @@ def send(
     edition = thaw(slotted)
     people = {person.id: person for person in app.store.subscribers.all(ACTIVE)}
     done: Counter[str] = Counter()
-    queued = app.store.editions.deliveries(slotted.id, *states)
+    since = app.now() - _IN_TURN
+    behind = set() if again else app.store.editions.kept_waiting(slotted.id, since)
+    queued = [
+        one
+        for one in app.store.editions.deliveries(slotted.id, *states)
+        if one.subscriber not in behind
+    ]
     for delivery in progress("Writing letters", queued):
         person = people.get(delivery.subscriber)
         if only is None or (person is not None and person.email == only):

@@ -183,8 +183,9 @@ class Watch:
             hint = told(hints, one.path)
             if crowd and hint is Hint.WRITING:
                 hint = Hint.LOOK  # that it was closed may be among what was lost
-            self._pending[one.path] = observe(before.get(one.path), one, hint, time)
-            if time - self._pending[one.path].first > ENDLESS:
+            self._pending[one.path] = seen = observe(before.get(one.path), one, hint, time)
+            # One that is ready merely waits for its turn in a crowd, or the machine slept.
+            if time - seen.first > ENDLESS and ready_at(seen, seeds.settle.total_seconds()) > time:
                 log.warning("digest still being written, not read yet file=%s", one.name)
         if crowd:
             self._next_scan = min(self._next_scan, time + _SOON)

@@ -188,6 +188,20 @@ class Editions:
                 for row in connection.execute(query).mappings()
             ]
 
+    def kept_waiting(self, edition: int, since: datetime) -> set[int]:
+        """Return who still waits for an edition that was composed before this one, and since then."""
+        query = (
+            sa.select(deliveries.c.subscriber)
+            .join(editions)
+            .where(
+                deliveries.c.state.in_(WAITING),
+                editions.c.id < edition,
+                editions.c.decided >= since,
+            )
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
+
     def settle(
         self,
         delivery: Delivery,
