@@ -1,7 +1,7 @@
 """How the log reads: one line an event, on stderr, safe to act on by eye or by program.
 
 A message names its fields in its template, `digest quarantined file=%s`; as JSON they are keys of their
-own. Control characters are escaped, so that no title or file name can forge a line. What was said is not
+own. Control characters are escaped, so that no title or file name can forge a line. A warning is not
 said again within an hour: a fault that lasts is one line, not one a tick.
 """
 
@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TextIO
 
 from feeds.text import printable
@@ -25,22 +26,29 @@ _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}  
 
 
 class Repeats(logging.Filter):
-    """Drops a line that was said within the last hour."""
+    """Drops a warning or an error that was said within the last hour.
+
+    Not what the loop of `feeds watch` says, which knows by itself what is news.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._said: dict[str, float] = {}
+        self._lock = Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line is new, or was not said for an hour."""
+        if record.levelno < logging.WARNING or record.name.startswith("feeds.schedule"):
+            return True
         line, now = record.getMessage(), self._clock()
-        if now - self._said.get(line, -_AGAIN) < _AGAIN:
-            return False
-        self._said.pop(line, None)  # the latest stand last
-        self._said[line] = now
-        while len(self._said) > _MOST:
-            del self._said[next(iter(self._said))]
+        with self._lock:
+            if now - self._said.get(line, -_AGAIN) < _AGAIN:
+                return False
+            self._said.pop(line, None)  # the latest stand last
+            self._said[line] = now
+            while len(self._said) > _MOST:
+                del self._said[next(iter(self._said))]
         return True
 
 
@@ -52,13 +60,15 @@ class Text(logging.Formatter):
         self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; a traceback follows on lines of its own."""
-        line = f"{record.levelname} {printable(record.getMessage())}"
+        """Return the line; a traceback follows on lines of its own, which begin alike."""
+        begins = f"{record.levelname} "
         if self._form == "stamped":
-            line = f"{_moment(record)} {line}"
+            begins = f"{_moment(record)} {begins}"
         elif self._form == "journal":
-            line = f"<{_PRIORITIES.get(record.levelname, 6)}>{line.partition(' ')[2]}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+            begins = f"<{_PRIORITIES.get(record.levelname, 6)}>"
+        trace = _trace(self, record)
+        lines = [printable(record.getMessage()), *(f"  {line}" for line in trace)]
+        return "\n".join(f"{begins}{line}" for line in lines)
 
 
 class Json(logging.Formatter):
@@ -68,8 +78,8 @@ class Json(logging.Formatter):
         """Return the line, a traceback in it."""
         said = {"time": _moment(record), "level": record.levelname.lower()}
         said |= {"event": printable(record.getMessage())} | _fields(record)
-        if record.exc_info:
-            said["traceback"] = self.formatException(record.exc_info)
+        if trace := _trace(self, record):
+            said["traceback"] = "\n".join(trace)
         return json.dumps(said, ensure_ascii=False)
 
 
@@ -81,6 +91,12 @@ def style(environ: Mapping[str, str], stream: TextIO) -> str:
         return "stamped"
     ours = f"{status.st_dev}:{status.st_ino}"
     return "journal" if environ.get("JOURNAL_STREAM") == ours else "stamped"
+
+
+def _trace(form: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    """Return the lines of a traceback, which may quote a title; none when there is none."""
+    text = form.formatException(record.exc_info) if record.exc_info else ""
+    return [printable(line) for line in text.split("\n") if line]
 
 
 def _fields(record: logging.LogRecord) -> dict[str, str]:

@@ -7,6 +7,7 @@ Health and metrics stand at an address of their own, for the operator.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -24,6 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from feeds.errors import UsageError
 
@@ -39,6 +41,8 @@ _MEDIA_TYPES = {
 """Media types by the end of a name; the first that fits."""
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_CONNECTIONS = 256
+_SILENT = 10.0  # seconds
 _CLOSING = 2  # seconds that an open request may take when the server ends
 _OPEN = ("atom.xml", "rss.xml", "feed.json", ".opml")  # read by pages of other origins, too
 _POLICY = (
@@ -124,9 +128,29 @@ def beside(served: Starlette, listener: socket.socket) -> Iterator[None]:
         thread.join(_CLOSING)
 
 
+class _Bounded(H11Protocol):
+    """Turns connections away beyond a number, and ends those that ask for nothing.
+
+    They share the process's open files with the work that goes on beside.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, if there is room."""
+        super().connection_made(transport)
+        if len(self.connections) > _CONNECTIONS:
+            transport.abort()
+        else:
+            self.loop.call_later(_SILENT, self._end_if_silent)
+
+    def _end_if_silent(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():  # no request has come
+            self.transport.close()
+
+
 def _server(served: Starlette) -> uvicorn.Server:
     config = uvicorn.Config(
         served,
+        http=_Bounded,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -170,7 +194,7 @@ def _read(out: Path, parts: list[str]) -> File | None:
             return None
         with open(descriptor, "rb") as file:  # noqa: PTH123 -- a descriptor, opened without following links
             data = file.read()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle, on Python 3.11
         return None
     etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     return File(data, etag, int(status.st_mtime))

@@ -124,6 +124,14 @@ def test_a_reserved_name_is_warned_about(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text", [f"[feeds]\nentries = {'1' * 5000}", "a = " + "[" * 5000, '[seeds]\nsettle = "999999d"']
+)
+def test_what_is_beyond_any_measure_is_an_error_like_others(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError):
+        load(text, tmp_path)
+
+
 def test_every_reserved_name_is_unknown_otherwise() -> None:
     known = {row.key for row in config.rows(config.load({}, {}, Path("/dev/null")))}
     assert not known & config.LATER

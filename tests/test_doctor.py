@@ -235,6 +235,8 @@ def test_a_clock_behind_the_record_is_found(app: App) -> None:
 def test_backups_are_asked_for_only_where_they_are_made(app: App) -> None:
     assert quick(app, NOW + timedelta(days=9)) == {}
     backups.due_backup(app, NOW)
+    assert quick(app, NOW + timedelta(hours=26)) == {}  # nobody watches, so nobody makes any
+    (app.settings.state_folder / "lock").write_text(f"feeds watch (process {os.getpid()})\n")
     assert quick(app, NOW + timedelta(hours=25)) == {}
     assert set(quick(app, NOW + timedelta(hours=26))) == {"backup"}
     app.store.notes.write(Note.BACKUP_FAILED, f"{NOW.isoformat()} no room")

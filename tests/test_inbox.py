@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import socket
@@ -45,6 +46,22 @@ def reason(call: Callable[[], object]) -> str:
 
 
 # What a scan finds
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.ENOMEM])
+def test_what_the_system_cannot_do_just_now_is_no_quarantine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    [sighting] = inbox.scan(tmp_path).sightings
+
+    def fails(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", fails)
+    with pytest.raises(DigestError) as caught:
+        inbox.load(tmp_path, sighting, NOW, LIMIT)
+    assert caught.value.reason in inbox.PASSING
 
 
 def test_files_are_found_at_any_depth_sorted_by_name(tmp_path: Path) -> None:

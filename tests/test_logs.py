@@ -53,7 +53,9 @@ def test_a_traceback_follows_its_line() -> None:
         int("why")
     except ValueError:
         failed = logging.LogRecord("feeds", logging.ERROR, "", 0, "failed", None, sys.exc_info())
-    assert logs.Text("plain").format(failed).splitlines()[0] == "ERROR failed"
+    lines = logs.Text("plain").format(failed).splitlines()
+    assert lines[0] == "ERROR failed"
+    assert all(line.startswith("ERROR   ") for line in lines[1:])
     assert "ValueError: invalid" in logs.Text("plain").format(failed)
     assert "ValueError: invalid" in json.loads(logs.Json().format(failed))["traceback"]
 
@@ -70,8 +72,30 @@ def test_a_line_is_not_said_again_within_an_hour() -> None:
     assert new(record("out/ can't be written to"))
 
 
+def test_what_is_news_by_itself_is_always_said() -> None:
+    new = logs.Repeats(lambda: 0.0).filter
+    assert new(record("done digests.read=1", level=logging.INFO))
+    assert new(record("done digests.read=1", level=logging.INFO))
+    loop = logging.LogRecord("feeds.schedule", logging.ERROR, "", 0, "trouble part=a", (), None)
+    assert new(loop)
+    assert new(loop)
+
+
 def test_what_was_said_takes_no_more_memory_the_longer_it_runs() -> None:
     repeats = logs.Repeats(lambda: 0.0)
     for number in range(5000):
         assert repeats.filter(record("line %d", number))
     assert len(repeats._said) == 1000
+
+
+def test_a_traceback_forges_no_line_either() -> None:
+    try:
+        int("a\n<2>CRITICAL forged\x1b\u2028")
+    except ValueError as error:
+        quoted = ValueError(f"no number: a\n<2>CRITICAL forged\x1b {error}")
+        info = (ValueError, quoted, None)
+    failed = logging.LogRecord("feeds", logging.ERROR, "", 0, "failed", None, info)
+    lines = logs.Text("journal").format(failed).splitlines()
+    assert all(line.startswith("<3>") for line in lines)
+    assert "\x1b" not in "".join(lines)
+    assert "\x1b" not in logs.Json().format(failed)

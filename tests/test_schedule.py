@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from feeds import app as opened
-from feeds import config, pipeline
+from feeds import config, inbox, pipeline
 from feeds import publish as files
 from feeds.app import App
 from feeds.config import Settings
-from feeds.errors import ConfigError, StoreError
+from feeds.errors import ConfigError, DigestError, StoreError
 from feeds.inbox.settle import Hint
 from feeds.schedule import Bell, Watch, service, watch
 from feeds.schedule.alarm import Alarm
@@ -360,6 +360,59 @@ def test_a_fault_of_ours_in_one_part_stops_no_other(
     assert desk.titles() == {"Article 1"}
 
 
+def test_a_digest_that_fails_again_and_again_is_trouble_until_it_is_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk.seeds / "a.txt").write_text(digest("Article 1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(inbox, "load", failing(errno.EMFILE))
+        for _ in range(4):
+            desk.round(after=30)
+            assert "intake" in desk.pulse.troubles() or not desk.titles()
+        assert "Too many open files" in desk.pulse.troubles()["intake"]
+    desk.round(after=30)
+    desk.round(after=2)
+    assert desk.titles() == {"Article 1"}
+    assert desk.pulse.troubles() == {}
+
+
+def failing(number: int) -> Any:
+    """Return what opens nothing, for a reason that passes."""
+
+    def load(*_: Any) -> None:
+        raise DigestError("a.txt", "failing", os.strerror(number))
+
+    return load
+
+
+def test_letters_that_cannot_go_are_trouble(desk: Desk) -> None:
+    wish = Wish("you@example.org", None, None, None)
+    desk.app.store.subscribers.add(wish, NOW, state=ACTIVE, reason="asked", revive=False)
+    desk.app.outbox.write_text("in the way")
+    filled(desk)
+    assert desk.pulse.troubles()["letters"] == "1 not delivered, as said before"
+    desk.app.outbox.unlink()
+    desk.round(after=30)
+    assert desk.pulse.troubles() == {}
+
+
+def test_a_clock_that_jumps_a_year_ahead_prunes_nothing_and_stops_no_night(desk: Desk) -> None:
+    wish = Wish("you@example.org", None, None, None)
+    desk.app.store.subscribers.add(wish, NOW, state=ACTIVE, reason="asked", revive=False)
+    filled(desk)
+    desk.clock.wall += timedelta(days=400)
+    desk.round(after=30)
+    assert len(list(desk.app.outbox.glob("*.eml"))) == 1
+    desk.round(after=30)
+    desk.round(after=30)  # by now it is taken for right
+    desk.clock.wall -= timedelta(days=400)
+    lost = next((desk.app.out / "articles").glob("*/*.html"))
+    lost.unlink()
+    for _ in range(30):
+        desk.round(after=3600)
+    assert lost.exists()
+
+
 def test_a_record_that_is_taken_away_ends_the_loop(desk: Desk) -> None:
     desk.round()
     (desk.app.settings.state_folder / "feeds.db").rename(desk.app.settings.state_folder / "gone")
@@ -485,10 +538,11 @@ def test_systemd_is_told_that_the_loop_is_ready_and_that_it_ends(
 
         wanted.reload = True
         watch(app, bell, wanted, Pulse(), stop)
-        heard = [channel.recv(1000).decode() for _ in range(3)]
-    assert heard[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
-    assert heard[1].startswith("READY=1\nSTATUS=next: edition daily at ")
-    assert heard[2] == "STOPPING=1"
+        heard = [channel.recv(1000).decode() for _ in range(4)]
+    assert heard[0].startswith("READY=1\n")  # before the first round, which may be long
+    assert heard[1].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert heard[2].startswith("READY=1\nSTATUS=next: edition daily at ")
+    assert heard[3] == "STOPPING=1"
 
 
 def test_without_systemd_nobody_is_told() -> None:

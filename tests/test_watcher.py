@@ -149,5 +149,14 @@ def test_a_network_mount_is_known_by_its_kind(tmp_path: Path, kind: str, *, remo
     assert not watch.is_remote(tmp_path, mounts)
 
 
+def test_other_mounts_with_names_of_any_kind_do_no_harm(tmp_path: Path) -> None:
+    share = tmp_path / "données"
+    share.mkdir()
+    mounts = tmp_path / "mountinfo"
+    odd = b"23 22 0:41 / /mnt/\xff rw - ext4 /dev/sdb rw\nno mount at all\n"
+    mounts.write_bytes(odd + MOUNTS.format(point=share, kind="nfs").encode())
+    assert watch.is_remote(share, mounts)
+
+
 def test_without_a_list_of_mounts_a_folder_counts_as_local(tmp_path: Path) -> None:
     assert not watch.is_remote(tmp_path, tmp_path / "missing")

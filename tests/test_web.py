@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from feeds import web
 from feeds.web import application, private
 
 ATOM = "/politics/atom.xml"
@@ -144,3 +147,35 @@ def test_the_private_side_says_what_is_wrong_and_gives_figures() -> None:
     figures = operators.get("/metrics")
     assert figures.text == "feeds_healthy 1.0\n"
     assert figures.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_connections_are_bounded_and_silent_ones_end(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share the open files of the process with the work that goes on beside."""
+    monkeypatch.setattr(web, "_CONNECTIONS", 5)
+    monkeypatch.setattr(web, "_SILENT", 0.2)
+    with (
+        web.listener("127.0.0.1", 0) as listener,
+        web.beside(application(out, lambda: True), listener),
+        ExitStack() as stack,
+    ):
+        held = [
+            stack.enter_context(socket.create_connection(listener.getsockname(), timeout=60))
+            for _ in range(8)
+        ]
+        for one in held[5:]:
+            assert ended(one)
+        for one in held[:5]:
+            assert ended(one)
+        asking = stack.enter_context(socket.create_connection(listener.getsockname(), timeout=60))
+        asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert asking.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def ended(one: socket.socket) -> bool:
+    """Wait for the other side to end a connection."""
+    try:
+        return one.recv(1) == b""
+    except ConnectionResetError:
+        return True

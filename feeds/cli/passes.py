@@ -227,7 +227,7 @@ def _tell(app: App, done: Summary) -> None:
     )
     _tell_letters(app, done.deliveries)
     if done.failures:
-        click.echo(f"Failed     {plural(len(done.failures), 'target')}, as said above", err=True)
+        click.echo(f"Failed     {plural(len(done.failures), 'item')}, as said above", err=True)
     if digests["quarantined"]:
         click.echo("           `feeds status` says why a file was quarantined")
     _tell_next(app)

@@ -43,7 +43,6 @@ def backup(context: click.Context, file: Path, as_json: bool) -> None:
     with application(context) as app:
         made = backups.backup(app, file)
         manifest = backups.verify(made)
-        backups.note(app, app.now())
     if as_json:
         about = {"file": str(made), "bytes": made.stat().st_size, "key": manifest.keyed}
         emit(about | {"schema": manifest.schema, "made": stamp(manifest.made)})

@@ -277,7 +277,7 @@ def _read(file: Path | None) -> tuple[dict[str, Any], str]:
         if file is None:
             return {}, str(path)
         raise ConfigError("--config", str(path), "no such file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or beyond any measure
         raise ConfigError("not TOML", str(path), str(error)) from error
     except OSError as error:
         raise ConfigError("--config", str(path), error.strerror or str(error)) from error

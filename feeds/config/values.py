@@ -19,6 +19,7 @@ from feeds import slots
 Reader = Callable[[Any], Any]
 
 _LAST_PORT = 65_535
+_LONGEST = timedelta(days=36_500)
 ON_ARRIVAL = "on arrival"
 
 
@@ -74,9 +75,12 @@ def duration(value: Any) -> timedelta:
     if not found:
         raise ValueError('expected a duration, as "90s", "1.5h" or "7d"')
     try:
-        return timedelta(**{_UNITS[found[2]]: float(found[1])})
-    except OverflowError as error:
-        raise ValueError("expected a shorter duration") from error
+        span = timedelta(**{_UNITS[found[2]]: float(found[1])})
+    except OverflowError:
+        span = timedelta.max
+    if span > _LONGEST:
+        raise ValueError("expected a shorter duration, at most 36500d")
+    return span
 
 
 def size(value: Any) -> int:

@@ -24,7 +24,7 @@ from feeds.errors import DigestError, UsageError
 from feeds.model import Digest
 from feeds.text import printable
 
-PASSING = frozenset({"changing", "vanished"})
+PASSING = frozenset({"changing", "vanished", "failing"})
 """Reasons of `load` that are no quarantine: the next pass looks at the file again."""
 
 UNFINISHED = ("*~", "*.tmp", "*.part", "*.swp", "*.crdownload", "*.filepart", "#*#")
@@ -151,7 +151,8 @@ def load(folder: Path, sighting: Sighting, now: datetime, max_bytes: int) -> Dig
 
     Raises:
         DigestError: with the reason `changing` or `vanished` (see `PASSING`), `too_large` (more than
-            `max_bytes`), `symlink`, `special` (no regular file) or `unreadable`.
+            `max_bytes`), `symlink`, `special` (no regular file), `unreadable` (no permission), or
+            `failing`: the system couldn't just now, as when too many files are open.
     """
     name = sighting.name
     try:
@@ -268,7 +269,9 @@ def _reason(error: OSError) -> str:
         return "vanished"
     if error.errno in {errno.ELOOP, errno.EMLINK}:  # EMLINK on FreeBSD
         return "symlink"
-    return "special" if error.errno == errno.ENXIO else "unreadable"  # ENXIO: a socket
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return "unreadable"
+    return "special" if error.errno == errno.ENXIO else "failing"  # ENXIO: a socket
 
 
 def _why(error: OSError) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ PACE, REMOTE_PACE = 30.0, 5.0
 """Seconds between two scans: of a local folder, and of one that tells nothing of other machines."""
 
 _TOLD = [FileMovedEvent, DirMovedEvent, FileCreatedEvent, FileModifiedEvent, FileClosedEvent]
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _REMOTE = (
     "nfs",
     "cifs",
@@ -77,7 +79,6 @@ class Watcher:
         if followed == self._followed:
             return
         self.close()
-        self._followed = followed
         self.pace = REMOTE_PACE if is_remote(folder) else PACE
         try:
             self._observer = _observer()
@@ -90,6 +91,7 @@ class Watcher:
             )
             self._observer = None
             self.pace = REMOTE_PACE
+        self._followed = followed
 
     def take(self) -> dict[str, Hint]:
         """Return what was told since this was last asked, by path below the folder."""
@@ -150,13 +152,16 @@ def is_remote(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool
     As proc(5) describes `mountinfo`: the last mount whose point the folder lies below decides.
     """
     try:
-        rows = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        rows = os.fsdecode(mounts.read_bytes()).split("\n")
     except OSError:
         return False
     place, kind, longest = folder.resolve(), "", -1
     for row in rows:
-        about, _, system = row.partition(" - ")
-        point = Path(about.split(" ")[4].encode().decode("unicode_escape"))
+        about, dash, system = row.partition(" - ")
+        if not dash:
+            continue
+        # Spaces and the like stand as octal escapes: getmntent(3).
+        point = Path(_OCTAL.sub(lambda found: chr(int(found[1], 8)), about.split(" ")[4]))
         if place.is_relative_to(point) and len(point.parts) >= longest:
             kind, longest = system.split(" ")[0], len(point.parts)
     return kind.startswith(_REMOTE)

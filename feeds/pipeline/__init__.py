@@ -182,7 +182,7 @@ def publish_all(
     """Bring targets up to date; one that fails never stops the others."""
     for target in progress("Publishing", wanted):
         try:
-            done.documents.update(publish(app, target))
+            done.documents.update(publish(app, target, progress=progress))
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 -- one channel never stops the others
@@ -210,6 +210,7 @@ def _ingest(app: App, sighting: Sighting, done: Summary, *, archive: bool) -> No
         raise
     except Exception as error:  # noqa: BLE001 -- one digest never stops the others
         report(log, error, "digest failed", sighting.name)
+        done.failures.append(f"{sighting.name}: {error}")
         done.digests["failed"] += 1
         return
     done.digests[outcome] += 1

@@ -138,22 +138,16 @@ def due_backup(app: App, now: datetime) -> Path | None:
     try:
         with _explained(folder):
             folder.mkdir(mode=0o700, exist_ok=True)
-        made = backup(app, folder / f"feeds-{now.astimezone(UTC):{_STAMP}}.tar.gz")
-        verify(made)
+        made = _make(app, folder / f"feeds-{now.astimezone(UTC):{_STAMP}}.tar.gz")
         _rotate(folder, app.settings.backup.keep, made, now)
-        note(app, now)
+        app.store.notes.mark(Note.BACKED_UP, now)
+        app.store.notes.strike(Note.BACKUP_FAILED)
     except (FeedsError, OSError) as error:
         log.error("backup failed: %s", error)
         with suppress(StoreError):  # of the same cause, perhaps: the disk is full
             app.store.notes.write(Note.BACKUP_FAILED, f"{now.astimezone(UTC).isoformat()} {error}")
         return None
     return made
-
-
-def note(app: App, now: datetime) -> None:
-    """Put on record that there is a new backup, which was read back."""
-    app.store.notes.mark(Note.BACKED_UP, now)
-    app.store.notes.strike(Note.BACKUP_FAILED)
 
 
 def folder_of(settings: Settings) -> Path:
@@ -183,6 +177,17 @@ def failure(app: App) -> tuple[datetime, str] | None:
         return None
     moment, _, reason = said.partition(" ")
     return datetime.fromisoformat(moment), reason
+
+
+def _make(app: App, file: Path) -> Path:
+    """Make a backup and read it back; one that isn't whole doesn't stay."""
+    made = backup(app, file)
+    try:
+        verify(made)
+    except BackupError:
+        made.unlink(missing_ok=True)
+        raise
+    return made
 
 
 def _is_due(app: App, now: datetime) -> bool:

@@ -110,23 +110,23 @@ def _clock(app: App, now: datetime) -> Check:
 def _disks(settings: Settings) -> list[Check]:
     """Check each disk that is written to, once."""
     found, seen = [], set()
-    for folder in (settings.state_folder, settings.out_folder):
+    for name, folder in (("disk", settings.state_folder), ("disk out", settings.out_folder)):
         there = _nearest(folder)
         device = there.stat().st_dev
         if device not in seen:
             seen.add(device)
-            found.append(_disk(there))
+            found.append(_disk(name, there))
     return found
 
 
-def _disk(folder: Path) -> Check:
+def _disk(name: str, folder: Path) -> Check:
     usage = shutil.disk_usage(folder)
     least = max(LEAST_FREE, min(int(usage.total * _SHARE), _ENOUGH))
     detail = f"{usage.free / 1e9:,.1f} GB free below {folder}"
     if usage.free >= least:
-        return Check("disk", ok=True, detail=detail)
+        return Check(name, ok=True, detail=detail)
     advice = f"make room: {least / 1e9:,.1f} GB should be free"
-    return Check("disk", ok=False, detail=detail, advice=advice)
+    return Check(name, ok=False, detail=detail, advice=advice)
 
 
 def _backup(app: App, now: datetime) -> Check | None:
@@ -138,7 +138,7 @@ def _backup(app: App, now: datetime) -> Check | None:
         return Check("backup", ok=False, detail=detail, advice=mend)
     if last is None:
         return None
-    late = now - last > app.settings.backup.every + _GRACE
+    late = _is_watched(app.settings) and now - last > app.settings.backup.every + _GRACE
     detail = f"the last one was made at {last:%Y-%m-%d %H:%M} UTC"
     advice = f"`feeds watch` makes them; {mend}" if late else ""
     return Check("backup", ok=not late, detail=detail, advice=advice)
@@ -251,15 +251,24 @@ def _swept(found: upkeep.Found, app: App) -> Iterator[Check]:
 
 
 def _lock(settings: Settings) -> Check:
-    """Say who holds the lock, by the name it left: trying the lock could turn a pass away."""
+    holder = _holder(settings)
+    said = f"held by {holder}" if holder else "nobody works on the record now"
+    return Check("lock", ok=True, detail=said)
+
+
+def _is_watched(settings: Settings) -> bool:
+    """Whether `feeds watch`, which makes backups, is at work."""
+    return (_holder(settings) or "").startswith("feeds watch")
+
+
+def _holder(settings: Settings) -> str | None:
+    """Return who holds the lock, by the name it left: trying the lock could turn a pass away."""
     try:
         holder = (settings.state_folder / "lock").read_text(encoding="utf-8").strip()
     except OSError:
-        holder = ""
+        return None
     process = re.search(r"\(process (\d+)\)", holder)
-    if process is None or not _alive(int(process[1])):
-        return Check("lock", ok=True, detail="nobody works on the record now")
-    return Check("lock", ok=True, detail=f"held by {holder}")
+    return holder if process and _alive(int(process[1])) else None
 
 
 def _alive(process: int) -> bool:

@@ -54,6 +54,8 @@ def ingest(
             archive=archive,
         )
     except DigestError as error:
+        if error.reason == "failing":
+            raise
         if error.reason in inbox.PASSING:
             log.warning("digest not read, tried again at the next pass: %s", error)
             return "failed", nothing

@@ -15,6 +15,7 @@ from feeds.app import App
 from feeds.config.values import ON_ARRIVAL
 from feeds.model import ALL, Document
 from feeds.pipeline.newsletter import thaw
+from feeds.pipeline.progress import Progress, quiet
 from feeds.store.documents import Made
 from feeds.store.notes import Note
 
@@ -78,7 +79,7 @@ def _latest_slot(app: App, now: datetime) -> slots.Slot | None:
     return slots.latest(schedule, now) if schedule else None
 
 
-def publish(app: App, target: str) -> Counter[str]:
+def publish(app: App, target: str, *, progress: Progress = quiet) -> Counter[str]:
     """Bring a target's documents up to date: a channel's slug, `articles`, `editions` or `site`.
 
     Returns how many were `written`, `unchanged` and `removed`. A channel that is configured no more
@@ -88,7 +89,7 @@ def publish(app: App, target: str) -> Counter[str]:
     known = app.store.documents.made().get(target)
     since = known.change if known is not None and known.state == state else None
     if target == ARTICLES:
-        return _publish_articles(app, state, since or 0)
+        return _publish_articles(app, state, since or 0, progress)
     if target == EDITIONS:
         return _publish_editions(app, state, since or 0)
     if target == SITE:
@@ -96,7 +97,7 @@ def publish(app: App, target: str) -> Counter[str]:
     return _publish_channel(app, target, state, since)
 
 
-def _publish_articles(app: App, state: str, since: int) -> Counter[str]:
+def _publish_articles(app: App, state: str, since: int, progress: Progress) -> Counter[str]:
     change = app.store.entries.last_change()
     done: Counter[str] = Counter()
     if change == since:
@@ -105,7 +106,10 @@ def _publish_articles(app: App, state: str, since: int) -> Counter[str]:
 
     pages = (outputs.article(entry, app.publication) for entry in app.store.entries.changed(since))
     for batch in _batches(pages):
-        done.update(_shelve(app, ARTICLES, batch))
+        written = [_shelve(app, ARTICLES, one) for one in progress("Publishing pages", [batch])]
+        if not written:  # asked to stop
+            return done
+        done.update(written[0])
     app.store.documents.settle(ARTICLES, Made(state, change))
     return done
 

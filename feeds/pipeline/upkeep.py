@@ -105,7 +105,7 @@ def nightly(app: App, now: datetime) -> None:
     last, slot = app.store.notes.moment(Note.SWEPT), slots.latest(schedule, now)
     if last is None:
         app.store.notes.mark(Note.SWEPT, now)  # a fresh record has nothing to sweep
-    elif slot is not None and slot.fires > last:
+    elif slot is not None and (slot.fires > last or last > now):  # or the clock was wrong then
         prune(app, now)
         sweep(app)
 

@@ -29,6 +29,7 @@ from feeds.pipeline.progress import T, report
 from feeds.schedule import service
 from feeds.schedule.alarm import Alarm
 from feeds.schedule.pulse import Pulse
+from feeds.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ _TRIED = frozenset({"record", "seeds", "out"})  # checks of what each round uses
 _DISTRUST = 2
 _BURST = 200  # hints of a round after which a scan follows soon: the kernel may have lost others
 _SOON = 1.0  # seconds
+_FEW = 5  # failures that are told; the log has all
+_STATUS = 500  # characters
 
 
 class Bell:
@@ -81,6 +84,7 @@ def watch(
     """
     loop = Watch(app, bell.ring, wanted, pulse)
     try:
+        service.notify(app.environ, "READY=1", "STATUS=looking at what came meanwhile")
         opened.classifier()  # 0.2 s, which the first digest needn't wait for
         while not wanted.stop:
             if wanted.reload:
@@ -126,15 +130,16 @@ class Watch:
         if not self.app.store.is_in_place():
             raise StoreError(str(self.app.settings.state_folder), "the record was taken away")
         full, done = began >= self._next_scan, Summary()
-        self._try("inbox", lambda: self._look(done, began, full=full))
+        self._try("inbox", lambda: self._look(done, began, full=full), proves=full)
         ready = self._ready(began)
-        self._try("intake", lambda: self._take_in(ready, done))
+        if ready or (full and not self._pending):
+            self._try("intake", lambda: self._take_in(ready, done))
         if full or ready or any(one.at <= now for one in self._coming):
             self._carry_on(done, now, full=full)
             self._coming = pipeline.coming(self.app, now)
             self._alarm.set(one.at for one in self._coming)
             self._pulse.expect((one.what, one.at) for one in self._coming)
-            self._pulse.beat(done, now, self._clock() - began)
+            self._pulse.beat(done, self.app.now(), self._clock() - began)
             _say(done, self._clock() - began)
         return self._until()
 
@@ -150,6 +155,11 @@ class Watch:
         except FeedsError as error:
             log.error("configuration not taken on, the old one stays: %s", error)
             return
+        for warning in found.warnings:
+            log.warning("configuration: %s", warning)
+        old = self.app.settings
+        if (old.web, old.operator, old.out_folder) != (found.web, found.operator, found.out_folder):
+            log.warning("configuration: where to serve changes at the next start")
         self.app = opened.reconfigured(self.app, found)
         self._next_scan = self._clock()
         log.info("configuration read anew")
@@ -158,7 +168,7 @@ class Watch:
         """Return how things are, in one line for `systemctl status`."""
         troubles = [f"{part}: {reason}" for part, reason in self._pulse.troubles().items()]
         coming = [f"next: {one.what} at {one.slot}" for one in self._coming[:1]]
-        return "; ".join(troubles or coming) or "watching"
+        return printable("; ".join(troubles or coming) or "watching")[:_STATUS]
 
     def _look(self, done: Summary, time: float, *, full: bool) -> None:
         """See which files are new, and since when they look as they do."""
@@ -203,25 +213,34 @@ class Watch:
         for one in ready:
             del self._pending[one.path]  # what fails is found again by the next scan
         pipeline.take_in(self.app, ready, done, progress=self._until_stopped)
+        _complain(done.failures)
 
     def _carry_on(self, done: Summary, now: datetime, *, full: bool) -> None:
         """Compose, publish and send what is due, and look after the record."""
-        if self._trusts(now, full=full):
-            self._try("editions", lambda: done.editions.update(pipeline.compose(self.app, now)))
+        trusted = self._trusts(now, full=full)
+        if trusted:
+            self._try("editions", lambda: self._compose(done, now))
         self._try("publishing", lambda: self._publish(done, now))
-        self._try(
-            "letters",
-            lambda: pipeline.deliver(self.app, now, done, progress=self._until_stopped),
-        )
+        self._try("letters", lambda: self._deliver(done, now))
         self._try("figures", lambda: self._pulse.count(pipeline.figures(self.app)))
-        if full and not self._wanted.stop:
+        if full and trusted and not self._wanted.stop:
             self._try("upkeep", lambda: self._look_after(now))
 
+    def _compose(self, done: Summary, now: datetime) -> None:
+        done.editions.update(pipeline.compose(self.app, now))
+        if failed := done.editions["failed"]:
+            raise FeedsError(f"{failed} not composed, as said before")
+
+    def _deliver(self, done: Summary, now: datetime) -> None:
+        pipeline.deliver(self.app, now, done, progress=self._until_stopped)
+        if failed := done.deliveries["failed"] + done.deliveries["deferred"]:
+            raise FeedsError(f"{failed} not delivered, as said before")
+
     def _publish(self, done: Summary, now: datetime) -> None:
+        before = len(done.failures)
         wanted = pipeline.due_targets(self.app, now)
         pipeline.publish_all(self.app, wanted, done, progress=self._until_stopped)
-        if done.failures:
-            raise FeedsError("; ".join(done.failures))
+        _complain(done.failures[before:])
         if not self._wanted.stop:
             pipeline.note_feeds(self.app, now)
 
@@ -257,8 +276,11 @@ class Watch:
                 self._signed = self._clock()
                 service.notify(self.app.environ, "WATCHDOG=1")
 
-    def _try(self, part: str, step: Callable[[], object]) -> None:
-        """Do one part of the work; one that fails is noted, and said when that is news."""
+    def _try(self, part: str, step: Callable[[], object], *, proves: bool = True) -> None:
+        """Do one part of the work; one that fails is noted, and said when that is news.
+
+        `proves` says whether going well shows that what was wrong is over.
+        """
         reason = None
         try:
             step()
@@ -267,7 +289,8 @@ class Watch:
         except Exception as error:  # noqa: BLE001 -- a fault of ours in one part never stops the others
             report(log, error, "failed", part)
             reason = f"{type(error).__name__}: {error}"
-        self._note(part, reason)
+        if reason or proves:
+            self._note(part, reason)
 
     def _note(self, part: str, reason: str | None) -> None:
         """Keep what is wrong with a part, None when nothing is; say it when that is news."""
@@ -276,6 +299,12 @@ class Watch:
                 log.error("trouble part=%s: %s", part, reason)
             else:
                 log.info("well again part=%s", part)
+
+
+def _complain(failures: Sequence[str]) -> None:
+    """Make trouble of what failed item by item."""
+    if failures:
+        raise FeedsError("; ".join(failures[:_FEW]))
 
 
 def _say(done: Summary, seconds: float) -> None:
@@ -291,7 +320,7 @@ def _say(done: Summary, seconds: float) -> None:
         f"{name}.{outcome}={number}"
         for name, counted in groups.items()
         for outcome, number in counted.items()
-        if number and outcome != "unchanged"
+        if number and outcome not in {"unchanged", "failed", "deferred"}  # those are trouble
     ]
     if parts:
         log.info("done %s seconds=%.2f", " ".join(parts), seconds)

@@ -40,14 +40,16 @@ class Pulse:
         }
         self._rounds = Histogram(
             "feeds_round_seconds",
-            "Duration of a round with something to do",
+            "Duration of a round",
             registry=self._registry,
         )
         self._when = self._gauge("feeds_last_round_timestamp_seconds", "When a round last ended")
         self._healthy = self._gauge("feeds_healthy", "Whether nothing is wrong")
         self._trouble = self._gauge("feeds_trouble", "What is wrong now", "part")
         self._next = self._gauge("feeds_next_timestamp_seconds", "When what comes next", "what")
-        self._counts = self._gauge("feeds_on_record", "How many are on record", "what")
+        self._counts = self._gauge(
+            "feeds_on_record", "How many came onto the record, or stand there", "what"
+        )
 
     def beat(self, done: Summary, now: datetime, seconds: float) -> None:
         """Note a round: what it did, when it ended, how long it took."""

@@ -7,7 +7,6 @@ SIGHUP asks it to read its configuration again. systemd is told by sd_notify(3),
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -68,8 +67,3 @@ def notify(environ: Mapping[str, str], *states: str) -> None:
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.connect(address)
         channel.sendall("\n".join(states).encode())
-
-
-def is_watchdog(environ: Mapping[str, str]) -> bool:
-    """Whether systemd expects a sign of life from this process (sd_watchdog_enabled(3))."""
-    return "WATCHDOG_USEC" in environ and environ.get("WATCHDOG_PID") in {None, str(os.getpid())}
