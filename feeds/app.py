@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from feeds.topics import Model
 
 _LEAST_PAGE = 512  # bytes; SQLite takes a shorter file for an empty one
-_SECRET_BYTES = 32  # as many as SHA-256 gives, RFC 2104 section 3
+SECRET_BYTES = 32  # as many as SHA-256 gives, RFC 2104 section 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def secret(app: App) -> bytes:
         raise StoreError(str(path), error.strerror or str(error)) from error
     if named:
         key = key.strip()  # an editor ends the file with a line feed
-    if len(key) < (1 if named else _SECRET_BYTES):
+    if len(key) < (1 if named else SECRET_BYTES):
         raise StoreError(str(path), "the key is cut short; put it back from a backup")
     return key
 
@@ -219,7 +219,7 @@ def _mint_secret(path: Path) -> None:
             beside.unlink(missing_ok=True)
             return
         file.truncate()
-        file.write(secrets.token_bytes(_SECRET_BYTES))
+        file.write(secrets.token_bytes(SECRET_BYTES))
         file.flush()
         os.fsync(file.fileno())
         beside.replace(path)

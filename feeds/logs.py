@@ -21,7 +21,7 @@ from feeds.text import printable
 
 _AGAIN = 3600.0  # seconds
 _MOST = 1000  # lines that are remembered
-_PLACE = re.compile(r"(?:(\w+)=)?%(?!%)[-#0-9.]*[a-z]")
+_PLACE = re.compile(r"(?:([\w.]+)=)?%(?!%)[-#0-9.]*[a-z]")
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}  # sd-daemon(3)
 
 
@@ -72,12 +72,16 @@ class Text(logging.Formatter):
 
 
 class Json(logging.Formatter):
-    """One JSON object a line: `time`, `level`, `event`, and the fields that the message names."""
+    """One JSON object a line: `time`, `level`, `event`, `message`, and the fields that it names.
+
+    The event is what the message begins with, the same each time.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, a traceback in it."""
-        said = {"time": _moment(record), "level": record.levelname.lower()}
-        said |= {"event": printable(record.getMessage())} | _fields(record)
+        said: dict[str, object] = {"time": _moment(record), "level": record.levelname.lower()}
+        said |= {"event": _event(record), "message": printable(record.getMessage())}
+        said |= _fields(record)
         if trace := _trace(self, record):
             said["traceback"] = "\n".join(trace)
         return json.dumps(said, ensure_ascii=False)
@@ -99,12 +103,18 @@ def _trace(form: logging.Formatter, record: logging.LogRecord) -> list[str]:
     return [printable(line) for line in text.split("\n") if line]
 
 
-def _fields(record: logging.LogRecord) -> dict[str, str]:
+def _event(record: logging.LogRecord) -> str:
+    return re.split(r" [\w.]+=|[:%]", str(record.msg), maxsplit=1)[0].strip()
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
     if not isinstance(record.args, tuple):
         return {}
     names = [match[1] for match in _PLACE.finditer(str(record.msg))]
     return {
-        name: printable(str(value)) for name, value in zip(names, record.args, strict=False) if name
+        name: value if isinstance(value, int | float) else printable(str(value))
+        for name, value in zip(names, record.args, strict=False)
+        if name
     }
 
 

@@ -96,8 +96,8 @@ def _word(text: str, status: int) -> Response:
     return PlainTextResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
 
 
-def listener(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+def listener(host: str, port: int, setting: str = "--port") -> socket.socket:
+    """Return a socket that listens; `setting` is what names another one.
 
     Raises:
         UsageError: the address can't be listened on.
@@ -107,7 +107,9 @@ def listener(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UsageError(f"can't listen on {host}:{port}: {reason}; name another --port") from error
+        raise UsageError(
+            f"can't listen on {host}:{port}: {reason}; name another by {setting}"
+        ) from error
 
 
 def run(served: Starlette, listener: socket.socket) -> None:

@@ -623,3 +623,10 @@ def test_a_record_waits_while_it_is_exchanged(tmp_path: Path) -> None:
     assert done == ["exchanged", "open"]
     with pytest.raises(StoreError), copies.alone(tmp_path / "none"):
         pass
+
+
+def test_no_backup_is_put_where_it_would_be_served_or_read(app: App) -> None:
+    for public in (app.settings.out_folder, app.settings.seeds_folder):
+        public.mkdir(exist_ok=True)
+        with pytest.raises(UsageError, match="holds addresses and the key"):
+            backups.backup(app, public / "b.tar.gz")

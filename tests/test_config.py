@@ -132,6 +132,21 @@ def test_what_is_beyond_any_measure_is_an_error_like_others(tmp_path: Path, text
         load(text, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"state": "out/state"},
+        {"out": "seeds"},
+        {"out": "."},
+        {"seeds": "."},
+        {"state": "seeds/../seeds/x"},
+    ],
+)
+def test_places_that_hold_each_other_are_refused(places: dict[str, str | None]) -> None:
+    with pytest.raises(ConfigError, match="lies in"):
+        config.load(places, {}, Path("/dev/null"))
+
+
 def test_every_reserved_name_is_unknown_otherwise() -> None:
     known = {row.key for row in config.rows(config.load({}, {}, Path("/dev/null")))}
     assert not known & config.LATER

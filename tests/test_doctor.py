@@ -24,6 +24,7 @@ from feeds.config import Settings
 from feeds.pipeline import backups, health
 from feeds.pipeline.health import Check
 from feeds.store.notes import Note
+from feeds.store.subscribers import ACTIVE, Wish
 
 NOW = datetime(2026, 1, 2, 6, 30, tzinfo=UTC)
 FIXED = {"FEEDS_NOW": NOW.isoformat()}
@@ -225,6 +226,18 @@ def test_a_stop_of_sending_is_a_failed_check(app: App) -> None:
     app.store.notes.write(Note.HELD, "yesterday: restored from a.tar")
     assert quick(app)["sending"].detail == "stopped since yesterday: restored from a.tar"
     assert "`feeds send --release` lifts it" in quick(app)["sending"].advice
+
+
+def test_a_lost_key_is_found(app: App) -> None:
+    (app.settings.seeds_folder / "a.txt").write_text(
+        "01.01.2026, 09:00 5\n\nA title\n\nThe parliament passed the state budget on Monday.\n"
+    )
+    wish = Wish("a@example.org")
+    app.store.subscribers.add(wish, NOW, state=ACTIVE, reason="r", revive=False)
+    pipeline.run(app)
+    (app.settings.state_folder / "secret").write_bytes(b"short")
+    failed = {one.name for one in health.examine(app.settings, app.environ) if not one.ok}
+    assert "key" in failed
 
 
 def test_a_clock_behind_the_record_is_found(app: App) -> None:

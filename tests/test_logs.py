@@ -20,8 +20,9 @@ def record(message: str, *args: object, level: int = logging.WARNING) -> logging
 def test_a_line_as_json_has_the_fields_that_its_message_names() -> None:
     line = logs.Json().format(record("digest quarantined file=%s: %s took=%.1f", "a.txt", "no", 2))
     said = json.loads(line)
-    assert said["event"] == "digest quarantined file=a.txt: no took=2.0"
-    assert (said["level"], said["file"], said["took"]) == ("warning", "a.txt", "2")
+    assert said["event"] == "digest quarantined"
+    assert said["message"] == "digest quarantined file=a.txt: no took=2.0"
+    assert (said["level"], said["file"], said["took"]) == ("warning", "a.txt", 2)
 
 
 @pytest.mark.parametrize("form", [logs.Text("plain"), logs.Text("stamped"), logs.Json()])

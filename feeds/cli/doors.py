@@ -110,7 +110,7 @@ def _servers(
         if found.operator.listen is not None:
             parts = urllib.parse.urlsplit(f"//{found.operator.listen}")
             host, port = parts.hostname or "", parts.port or 0
-            listener = stack.enter_context(web.listener(host, port))
+            listener = stack.enter_context(web.listener(host, port, "operator.listen"))
             served = web.private(pulse.troubles, pulse.metrics)
             stack.enter_context(web.beside(served, listener))
             log.info("health and metrics at=%s", _url(host, port))

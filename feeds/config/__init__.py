@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -202,6 +203,7 @@ def load(
     table, source = _read(file)
     warnings = _check_names(table, source)
     places = {name: _place(name, flags, environ, origins) for name in _PLACES}
+    _keep_apart(places, origins)
     made = {
         name: _section(kind, table.get(name, {}), name, source, environ, origins)
         for name, kind in _SECTIONS.items()
@@ -333,6 +335,17 @@ def _place(
         origins[name] = variable
         return Path(environ[variable])
     return Path(_PLACES[name])
+
+
+def _keep_apart(places: Mapping[str, Path], origins: Mapping[str, str]) -> None:
+    """Refuse places that hold each other: keys would be served, or seeds/ be written to."""
+    found = {name: path.resolve() for name, path in places.items()}
+    for inner, outer in permutations(found, 2):
+        if found[inner].is_relative_to(found[outer]):
+            reason = (
+                f"{places[inner]} lies in {places[outer]}, which is {outer}; name another place"
+            )
+            raise ConfigError(inner, origins.get(inner) or origins.get(outer, "default"), reason)
 
 
 def _section(  # noqa: PLR0913, PLR0917 -- a section, and the places that may set it

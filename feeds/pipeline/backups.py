@@ -73,6 +73,10 @@ def backup(app: App, file: Path) -> Path:
     """
     if os.path.lexists(file):
         raise UsageError(f"{file} is there already; name another, or move it away")
+    settings = app.settings
+    for public in (settings.out_folder, settings.seeds_folder):
+        if file.resolve().is_relative_to(public.resolve()):
+            raise UsageError(f"{file} would lie in {public}; a backup holds addresses and the key")
     if not file.parent.is_dir():
         raise UsageError(f"{file.parent} is no folder; make it, or name another place")
     state = app.settings.state_folder

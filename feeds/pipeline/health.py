@@ -79,7 +79,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
             with opened.open_app(settings, environ) as app:
                 known = {check.name for check in found}
                 found += [check for check in checks(app, now) if check.name not in known]
-                found += _swept(upkeep.survey(app), app)
+                found += [*_key(app), *_swept(upkeep.survey(app), app)]
         except FeedsError as error:
             mend = "mend that, and ask `feeds doctor` again"
             found.append(Check("opening", ok=False, detail=str(error), advice=mend))
@@ -162,14 +162,21 @@ def _record(settings: Settings) -> list[Check]:
 
 
 def _damaged(settings: Settings, fault: str) -> Check:
-    newest = next(iter(backups.scheduled(settings)), None)
-    file = str(newest) if newest else "FILE"
+    file = next((str(one) for one in backups.scheduled(settings) if _is_whole(one)), "FILE")
     return Check(
         "record",
         ok=False,
         detail=f"{settings.state_folder / RECORD}: {fault}",
         advice=f"`feeds restore {file}` puts a backup in its place, and keeps what is there",
     )
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        backups.verify(file)
+    except BackupError:
+        return False
+    return True
 
 
 def _current(settings: Settings) -> bool:
@@ -217,6 +224,20 @@ def _seeds(settings: Settings) -> list[Check]:
     detail = f"{len(unreadable)} files can't be read, such as {unreadable[0].name}"
     advice = f"`chmod -R u+rX {folder}`, as the owner of the files"
     return [Check("seeds", ok=False, detail=detail, advice=advice)]
+
+
+def _key(app: App) -> Iterator[Check]:
+    """Yield whether the key is there that letters already sent were made with."""
+    if {
+        "FEEDS_SECRET",
+        "FEEDS_SECRET_FILE",
+    } & app.environ.keys() or not app.store.editions.newest_id():
+        return
+    path = app.settings.state_folder / SECRET
+    if not path.exists() or path.stat().st_size < opened.SECRET_BYTES:
+        detail = f"{path} is lost or cut short: letters could no longer be left by their links"
+        advice = "`feeds restore FILE` puts it back from a backup"
+        yield Check("key", ok=False, detail=detail, advice=advice)
 
 
 def _writable(settings: Settings) -> Check:

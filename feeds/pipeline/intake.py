@@ -17,6 +17,8 @@ from feeds.store.entries import Filing
 
 log = logging.getLogger(__name__)
 
+_QUARANTINED = "digest quarantined file=%s reason=%s: %s"
+
 _SHOWN = 20  # warnings of one digest that are logged: a hostile one has thousands
 
 
@@ -59,7 +61,7 @@ def ingest(
         if error.reason in inbox.PASSING:
             log.warning("digest not read, tried again at the next pass: %s", error)
             return "failed", nothing
-        log.warning("digest quarantined %s", error)
+        log.warning(_QUARANTINED, error.name, error.reason, error.detail)
         app.store.digests.refuse(error, look(sighting), formats(app), app.now())
         return "quarantined", nothing
     for warning in reading.warnings[:_SHOWN]:
@@ -67,10 +69,9 @@ def ingest(
     if more := len(reading.warnings[_SHOWN:]):
         log.warning("digest file=%s: %d more warnings; `feeds check` lists them", digest.name, more)
     if reading.outcome is Outcome.QUARANTINE:
-        log.warning(
-            "digest quarantined file=%s: %s: %s", digest.name, reading.reason, reading.detail
-        )
+        log.warning(_QUARANTINED, digest.name, reading.reason, reading.detail)
         return "quarantined", nothing
+    log.info("digest read file=%s new=%d updated=%d", digest.name, done["new"], done["updated"])
     return "read", done
 
 
@@ -79,7 +80,7 @@ def refuse(app: App, refusal: inbox.Refusal, looks: Mapping[str, str]) -> str:
     if looks.get(refusal.name) == refusal.reason:
         return "unchanged"
     error = DigestError(refusal.name, refusal.reason, refusal.detail)
-    log.warning("digest quarantined %s", error)
+    log.warning(_QUARANTINED, error.name, error.reason, error.detail)
     app.store.digests.refuse(error, refusal.reason, formats(app), app.now())
     return "quarantined"
 

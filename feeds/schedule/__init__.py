@@ -46,7 +46,6 @@ _TRIED = frozenset({"record", "seeds", "out"})  # checks of what each round uses
 _DISTRUST = 2
 _BURST = 200  # hints of a round after which a scan follows soon: the kernel may have lost others
 _SOON = 1.0  # seconds
-_FEW = 5  # failures that are told; the log has all
 _STATUS = 500  # characters
 
 
@@ -154,7 +153,9 @@ class Watch:
                 raise ConfigError("state", "configuration", "it can't move while feeds watch runs")
         except FeedsError as error:
             log.error("configuration not taken on, the old one stays: %s", error)
+            self._pulse.trouble("configuration", str(error))
             return
+        self._pulse.trouble("configuration", None)
         for warning in found.warnings:
             log.warning("configuration: %s", warning)
         old = self.app.settings
@@ -255,7 +256,10 @@ class Watch:
         self._last = (now, present)
         jump = now - wall - timedelta(seconds=present - past)
         if abs(jump) > JUMP:
-            log.warning("clock moved by=%s: editions wait until it is steady", jump)
+            log.warning(
+                "clock moved seconds=%.0f: editions wait until it was steady for a minute",
+                jump.total_seconds(),
+            )
             self._distrust = _DISTRUST
         elif full and self._distrust:
             self._distrust -= 1
@@ -304,7 +308,8 @@ class Watch:
 def _complain(failures: Sequence[str]) -> None:
     """Make trouble of what failed item by item."""
     if failures:
-        raise FeedsError("; ".join(failures[:_FEW]))
+        more = len(failures) - 1
+        raise FeedsError(failures[0] + (f"; and {more} more, as said before" if more else ""))
 
 
 def _say(done: Summary, seconds: float) -> None:
@@ -316,11 +321,12 @@ def _say(done: Summary, seconds: float) -> None:
         "editions": done.editions,
         "letters": done.deliveries,
     }
-    parts = [
-        f"{name}.{outcome}={number}"
+    parts = {
+        f"{name}.{outcome}": number
         for name, counted in groups.items()
         for outcome, number in counted.items()
         if number and outcome not in {"unchanged", "failed", "deferred"}  # those are trouble
-    ]
+    }
     if parts:
-        log.info("done %s seconds=%.2f", " ".join(parts), seconds)
+        template = " ".join(f"{name}=%d" for name in parts)
+        log.info(f"done {template} seconds=%.2f", *parts.values(), seconds)  # noqa: G004 -- our names

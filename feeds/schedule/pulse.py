@@ -10,20 +10,34 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from threading import Lock
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from feeds.pipeline import Summary
 
 STALE = 300.0
 """Seconds without a round after which the process counts as stuck."""
 
-_COUNTED = ("digests", "articles", "documents", "editions", "deliveries")
+_COUNTED = {
+    "digests": ("read", "quarantined", "failed"),
+    "articles": ("new", "updated"),
+    "documents": ("written", "removed"),
+    "editions": ("composed", "skipped", "failed"),
+    "deliveries": ("written", "sent", "deferred", "failed", "uncertain", "suppressed"),
+}
 
 
 class Pulse:
     """What the last rounds did and what is wrong now."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._clock = clock
         self._lock = Lock()
         self._last = clock()
@@ -38,6 +52,9 @@ class Pulse:
             )
             for name in _COUNTED
         }
+        for name, outcomes in _COUNTED.items():
+            for outcome in outcomes:
+                self._totals[name].labels(outcome)  # there from the start, at 0
         self._rounds = Histogram(
             "feeds_round_seconds",
             "Duration of a round",
@@ -57,7 +74,7 @@ class Pulse:
             self._last = self._clock()
         for name in _COUNTED:
             for outcome, number in getattr(done, name).items():
-                if number and not (name == "digests" and outcome == "unchanged"):
+                if number and outcome != "unchanged":
                     self._totals[name].labels(outcome).inc(number)
         self._rounds.observe(seconds)
         self._when.set(now.timestamp())
