@@ -165,6 +165,19 @@ def test_a_digest_that_is_written_for_ever_is_told_of_and_stops_no_other(
     assert "still being written, not read yet file=endless.txt" in caplog.text
 
 
+def test_digests_that_wait_for_their_turn_are_not_said_to_be_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("feeds.schedule.BATCH", 1)
+    for number in range(3):
+        (desk.seeds / f"{number}.txt").write_text(digest(f"Article {number}"))
+    desk.round()
+    for _ in range(3):
+        desk.round(after=601)
+    assert len(desk.titles()) == 3
+    assert "still being written" not in caplog.text
+
+
 def test_events_that_were_lost_are_made_good_by_the_next_scan(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,97 +1,83 @@
-"""The real loop of `feeds watch` under a simulated clock; run by soak.py in a folder of its own.
+"""The real command `feeds watch` under a simulated clock, at the end of a socket of `house`.
 
-Each round the clock goes on by some simulated minutes. Where it stands is kept in the file `clock`, so
-that a child that is killed is followed by one that goes on from there. `jump` moves the wall's alone.
+Where the loop would wait, it says so and is told what time it is next. Five names are exchanged before
+the command begins: the clock of the application, the bell on which the loop waits, and the clocks of
+the loop, of its pulse and of its log. Everything else is the product as it stands. During a round the
+clock stands still.
 """
 
 from __future__ import annotations
 
-import logging
+import json
 import os
-import random
+import socket
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
+from unittest.mock import patch
 
 from feeds import app as opened
-from feeds import config, logs
-from feeds.config import Settings
-from feeds.schedule import Watch, service
-from feeds.schedule.pulse import Pulse
-
-BEGIN = datetime(2026, 1, 2, 6, 30, tzinfo=UTC)
+from feeds import logs, schedule
+from feeds.__main__ import main
+from feeds.schedule import pulse
 
 
 class Clock:
-    """Simulated seconds since the beginning, and how far the wall clock is off."""
+    """Wall and monotonic time, as the parent says."""
 
-    def __init__(self, home: Path) -> None:
-        self._place = os.open(home / "clock", os.O_RDWR | os.O_CREAT)
-        self._jump = home / "jump"
-        self.seconds = float(os.pread(self._place, 20, 0).decode().strip("\0 ") or 0)
+    def __init__(self, descriptor: int) -> None:
+        self._lines = socket.socket(fileno=descriptor).makefile("rw", encoding="ascii")
+        self.wall, self.steady = datetime.now().astimezone(), 0.0
+        self.wait(0.0)
 
-    def now(self) -> datetime:
-        """Return what the wall clock shows."""
-        try:
-            off = float(self._jump.read_text(encoding="ascii") or 0)
-        except OSError:
-            off = 0.0
-        return BEGIN + timedelta(seconds=self.seconds + off)
+    def wait(self, seconds: float) -> None:
+        """Say that there is nothing to do for so long; go on when the parent says so."""
+        self._lines.write(f"{seconds:.3f}\n")
+        self._lines.flush()
+        answer = self._lines.readline()
+        if not answer:
+            os._exit(0)  # nobody is there any more
+        told = json.loads(answer)
+        self.wall, self.steady = datetime.fromisoformat(told["wall"]), told["steady"]
 
-    def go_on(self, seconds: float) -> None:
-        """Let time go by."""
-        self.seconds += seconds
-        os.pwrite(self._place, f"{self.seconds:20.1f}".encode(), 0)
+    def of(self, _environ: Mapping[str, str]) -> Callable[[], datetime]:
+        """Return the wall clock, in place of `feeds.app.clock`."""
+        return lambda: self.wall
 
-
-def settings() -> Settings:
-    """Return the configuration as it stands in the folder."""
-    return config.load({}, {}, Path("feeds.toml"))
-
-
-def figures() -> str:
-    """Return resident kilobytes, open files and threads of this process."""
-    status = dict(
-        line.split(":", 1)
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    )
-    files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- its own descriptor counts alike
-    return f"{status['VmRSS'].split()[0]} {files} {status['Threads'].strip()}"
+    def monotonic(self) -> float:
+        """Return what stands in for `time.monotonic`."""
+        return self.steady
 
 
-def main() -> None:
-    """Go round until asked to stop."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logs.Text("plain"))
-    handler.addFilter(logs.Repeats())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    clock, chance = Clock(Path()), random.Random()
-    found = settings()
-    with (
-        service.signals(lambda: None) as wanted,
-        opened.lock(found, "soak"),
-        opened.open_app(found, {}) as app,
-        Path("figures").open("a", buffering=1, encoding="ascii") as told,
-    ):
-        pulse = Pulse(lambda: clock.seconds)
-        loop = Watch(
-            replace(app, now=clock.now), lambda: None, wanted, pulse, lambda: clock.seconds
-        )
-        logging.getLogger("feeds.soak").info("begins process=%d", os.getpid())
-        while not wanted.stop:
-            if wanted.reload:
-                wanted.reload = False
-                loop.reload(settings)
-            loop.round()
-            told.write(f"{os.getpid()} {clock.seconds:.0f} {figures()}\n")
-            clock.go_on(chance.choice((0.5, 2.5, 30, 300, 900, 1800)))
-        loop.close()
+class Bell(schedule.Bell):
+    """Waits by the simulated clock; being rung ends no wait early, for the next look is soon."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def wait(self, seconds: float) -> None:
+        """Let the parent say what time it is; then take what was rung meanwhile for heard."""
+        self._clock.wait(seconds)
+        super().wait(0.0)
+
+
+def watch(clock: Clock) -> None:
+    """Run the command that the arguments name, under the clock."""
+    steady = clock.monotonic
+    with ExitStack() as stack:
+        for place, name, made in (
+            (opened, "clock", clock.of),
+            (schedule, "Bell", partial(Bell, clock)),
+            (schedule, "Watch", partial(schedule.Watch, clock=steady)),
+            (pulse, "Pulse", partial(pulse.Pulse, steady)),
+            (logs, "Repeats", partial(logs.Repeats, steady)),
+        ):
+            stack.enter_context(patch.object(place, name, made))
+        main()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(0)
+    watch(Clock(int(sys.argv.pop(1))))
