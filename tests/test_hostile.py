@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from threading import Event, Thread
 from typing import Any
 
@@ -25,6 +26,7 @@ MIB = 1 << 20
 LARGEST = 64 * MIB
 MOST = 300  # MiB
 GOOD = 59  # articles of the two seeds
+_SAMPLE = 4
 STAMP = b"01.01.2026, 10:00 1\n"
 
 # ru_maxrss of a process counts what it had before it became another program, so the wrapper is small.
@@ -93,7 +95,15 @@ def check_that_a_pass_goes_on(home: Path, failed: str) -> None:
     assert peak < MOST
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Take some kinds of hostile files, by seed, as tests/faults does; all with --whole."""
+    if "kind" in metafunc.fixturenames:
+        kinds = sorted(HOSTILE)
+        if not metafunc.config.getoption("--whole"):
+            kinds = Random(metafunc.config.getoption("--faults-seed")).sample(kinds, _SAMPLE)
+        metafunc.parametrize("kind", kinds)
+
+
 def test_a_hostile_file_is_left_in_little_memory_and_the_others_are_read(
     home: Path, kind: str
 ) -> None:
