@@ -520,7 +520,7 @@ def test_figures_are_in_the_form_of_prometheus(desk: Desk) -> None:
     assert 'feeds_on_record{what="articles"} 1.0' in figures
 
 
-def test_signals_ask_to_stop_and_to_reload() -> None:
+def test_signals_ask_to_stop_and_to_reload(monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[bool] = []
     before = signal.getsignal(signal.SIGTERM)
     with service.signals(lambda: rung.append(True)) as wanted:
@@ -528,6 +528,8 @@ def test_signals_ask_to_stop_and_to_reload() -> None:
         assert (wanted.reload, wanted.stop) == (True, False)
         os.kill(os.getpid(), signal.SIGTERM)
         assert wanted.stop
+        os.kill(os.getpid(), signal.SIGTERM)  # comes with the first, as by timeout(1)
+        monkeypatch.setattr(service, "_TOGETHER", -1.0)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
     assert len(rung) == 2

@@ -58,8 +58,9 @@ def watch(
             _begin(app)
             try:
                 stay(app, bell, wanted, pulse, lambda: read_settings(context))
+                log.info("stopped")
             except KeyboardInterrupt:
-                _stopped_short()
+                log.warning("stopped in the middle of an item; the next start goes on from there")
 
 
 @click.command()
@@ -146,7 +147,3 @@ def _begin(app: App) -> None:
         app.settings.state_folder,
         os.getpid(),
     )
-
-
-def _stopped_short() -> None:
-    log.warning("stopped in the middle of an item; the next start goes on from the record")

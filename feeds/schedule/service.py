@@ -1,7 +1,8 @@
 """What a process that stays owes its system: signals, and word to systemd. I/O.
 
 SIGTERM and SIGINT ask it to stop: work ends after the item in hand, or, when that takes longer than
-`GRACE`, in its middle, which the record survives as it survives a kill. A second one ends it at once.
+`GRACE`, in its middle, which the record survives as it survives a kill. A second one ends it at once,
+but for one that comes with the first: timeout(1) and terminals signal a process and its group.
 SIGHUP asks it to read its configuration again. systemd is told by sd_notify(3), a datagram.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from types import FrameType
 
 GRACE = 8.0
 """Seconds after which a stop no longer waits for the item in hand."""
+
+_TOGETHER = 1.0  # seconds
 
 
 @dataclass(slots=True)
@@ -29,12 +33,15 @@ class Wanted:
 @contextmanager
 def signals(ring: Callable[[], None]) -> Iterator[Wanted]:
     """Note what signals ask for, and call `ring`, which must be safe in a handler. Main thread only."""
-    wanted = Wanted()
+    wanted, asked = Wanted(), 0.0
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        if wanted.stop:
+        nonlocal asked
+        if wanted.stop and time.monotonic() - asked > _TOGETHER:
             raise KeyboardInterrupt
-        wanted.stop = True
+        if wanted.stop:
+            return
+        wanted.stop, asked = True, time.monotonic()
         signal.setitimer(signal.ITIMER_REAL, GRACE)
         ring()
 
