@@ -277,8 +277,8 @@ def _refuse_loss(folder: Path) -> None:
     if key.exists() and not (record.exists() and record.stat().st_size >= _LEAST_PAGE):
         raise StoreError(
             str(record),
-            f"the record is lost, its key is there; put a backup in its place, or remove {key}"
-            " to begin anew",
+            "the record is lost, its key is there; `feeds restore FILE` puts a backup in its place;"
+            f" to begin anew, remove {key}",
         )
 
 

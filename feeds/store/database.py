@@ -166,7 +166,7 @@ def _on_begin(connection: sa.Connection) -> None:
 def _advice(reason: str) -> str:
     """Add the way out to what the database says."""
     if "malformed" in reason or "not a database" in reason:
-        return f"{reason}; the file is damaged: put a backup in its place"
+        return f"{reason}; the file is damaged: `feeds restore FILE` puts a backup in its place"
     if "decode" in reason:  # SQLite's next words are what can't be decoded
         return _advice("malformed text")
     if "locked" in reason:
