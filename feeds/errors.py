@@ -12,7 +12,10 @@
       LockError           another process holds the state folder
       NotFoundError       no entry, edition or subscriber by that name
       PublishError        a document can't be written below out/
+      MailboxError        bounces can't be fetched, or a message can't be read
       DeliveryError       a letter can't be handed over
+        ServerError       the server takes no letter now, whoever it is for
+        UncertainError    the server may have taken the letter: its last answer is missing
 
 Fields carry what a program needs; the message is built from them. An error of a library is wrapped,
 `raise ... from`, by the room that owns the library. Errors are caught in two places: the loops over
@@ -119,13 +122,42 @@ class PublishError(FeedsError):
         self.path, self.reason = path, reason
 
 
+class MailboxError(FeedsError):
+    """Bounces can't be fetched or read; `place` is the mailbox without its password, or the file."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place, self.reason = place, reason
+
+
 class DeliveryError(FeedsError):
     """A letter can't be handed over.
 
-    `code` is the SMTP reply (None outside SMTP); `permanent` says that trying again is useless.
+    `code` is the SMTP reply (None outside SMTP), `status` its enhanced code, as `5.1.1` (RFC 3463), if
+    there is one; `permanent` says that trying again is useless.
     The address stands in a field for the record, never in the message, which may reach a log.
     """
 
-    def __init__(self, address: str, code: int | None, reason: str, *, permanent: bool) -> None:
+    def __init__(
+        self,
+        address: str,
+        code: int | None,
+        reason: str,
+        *,
+        permanent: bool,
+        status: str | None = None,
+    ) -> None:
         super().__init__(f"delivery failed: {reason}" + (f" ({code})" if code else ""))
         self.address, self.code, self.reason, self.permanent = address, code, reason, permanent
+        self.status = status
+
+
+class ServerError(DeliveryError):
+    """The server can't be reached, refuses us, or ended the conversation: no fault of the letter.
+
+    It was surely not taken. `permanent` says that the configuration has to change first.
+    """
+
+
+class UncertainError(DeliveryError):
+    """The connection was lost after the final dot: the letter may have been taken (RFC 1047)."""
