@@ -97,9 +97,10 @@ def publication(settings: Settings) -> Publication:
         timezone=about.timezone,
         author=about.author,
         base_url=about.base_url,
-        templates=(str(_templates()),),
+        templates=tuple(str(folder) for folder in _template_folders()),
         channels=channels.DEFAULTS,
         sources=settings.sources,
+        subscribe=f"{pages}subscribe" if (pages := settings.web.public_url) else None,
     )
 
 
@@ -206,6 +207,23 @@ def secret(app: App) -> bytes:
     return key
 
 
+def password(app: App) -> str | None:
+    """Return the password of the mail server's account: `FEEDS_MAIL_PASSWORD`, or a file's.
+
+    Raises:
+        StoreError: the file named by `FEEDS_MAIL_PASSWORD_FILE` can't be read.
+    """
+    if given := app.environ.get("FEEDS_MAIL_PASSWORD"):
+        return given
+    named = app.environ.get("FEEDS_MAIL_PASSWORD_FILE")
+    if named is None:
+        return None
+    try:
+        return Path(named).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(named, getattr(error, "strerror", None) or "not UTF-8") from error
+
+
 def _mint_secret(path: Path) -> None:
     """Make the key file whole, unless another process is first.
 
@@ -245,9 +263,29 @@ def look(app: App) -> str:
     holds = (feeds.entries, feeds.days, feeds.max_bytes, feeds.content)
     for part in (__version__, app.publication, holds, app.authority):
         digest.update(repr(part).encode())
-    for path in sorted(_templates().iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for folder in _template_folders():
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _template_folders() -> tuple[Path, ...]:
+    """Return the folders of templates, the first that has one wins: the user's own, the shipped one.
+
+    The user's is `templates/` in the working directory, if a file there differs from the shipped one of
+    that name: in a checkout they are the same.
+    """
+    shipped, own = _templates(), Path("templates").resolve()
+    if own == shipped.resolve() or not own.is_dir():
+        return (shipped,)
+    changed = (path for path in own.iterdir() if path.is_file() and _differs(path, shipped))
+    return (own, shipped) if any(changed) else (shipped,)
+
+
+def _differs(path: Path, shipped: Path) -> bool:
+    there = shipped / path.name
+    return not there.is_file() or there.read_bytes() != path.read_bytes()
 
 
 def _templates() -> Path:

@@ -318,7 +318,7 @@ class Brief:
     `channel` is the entry's own channel, or the first secondary one that the edition takes when it
     doesn't take that; `also` holds the slugs of the further channels of its topics, likewise.
     `credit` names the source and `date` is for people ("1 January 2026"). `dated` says that the digest
-    gave the date.
+    gave the date. `story` is the first entry of the same-story group it belongs to, None when alone.
     """
 
     entry: EntryId
@@ -332,6 +332,23 @@ class Brief:
     also: tuple[str, ...] = ()
     uncertain: bool = False
     dated: bool = True
+    story: EntryId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """An entry that was `corrected` or `withdrawn` after an edition of the same name carried it.
+
+    `channels` are its slugs, its own first; `date` says for people when that was.
+    """
+
+    entry: EntryId
+    kind: str
+    channels: tuple[str, ...]
+    title: str
+    date: str
+    path: str
+    lang: str | None = None
 
 
 def edition_path(name: str, slot: str) -> str:
@@ -345,9 +362,11 @@ class Edition:
 
     `slot` is the wall-clock time of its schedule in `timezone`, as `2026-01-02T08:00`. `briefs` holds
     every article that is new to this edition's name, by channel in the order of `channels`, newest
-    first; `lead` is one of them. `channels` pairs slug and title of those that occur, be it in `also`.
+    first; `lead` is one of them, or empty where there are none. `channels` pairs slug and title of those
+    that occur, be it in `also`.
     `older` counts the new articles past `max_age`, filed but not mailed. `limit` is the most articles
-    of a letter, `pattern` what its subject is made from.
+    of a letter, `pattern` what its subject is made from. `note` is the editor's own text above the
+    news, paragraphs parted by blank lines.
     """
 
     name: str
@@ -362,6 +381,8 @@ class Edition:
     from_archive: bool = False
     limit: int = 15
     pattern: str = "{lead} + {n} more"
+    corrections: tuple[Correction, ...] = ()
+    note: str = ""
 
     def __post_init__(self) -> None:
         _aware("composed", self.composed)
@@ -401,13 +422,25 @@ class Mix:
     """A subscriber's part of an edition: their channels and languages, each article once.
 
     `sections` stand in the order of the edition's channels; the lead is in one of them as well. A
-    section may be without briefs and still have `more`.
+    section may be without briefs and still have `more`. `related` holds, for an entry that is shown,
+    further briefs of the same story, which stand below it by their titles and nowhere else.
+    `corrections` are those of articles that the subscriber was sent. Of an edition without articles the
+    lead is None, and there are no sections.
     """
 
     edition: Edition
     subject: str
-    lead: Brief
+    lead: Brief | None
     sections: tuple[Section, ...]
+    related: tuple[tuple[EntryId, tuple[Brief, ...]], ...] = ()
+    corrections: tuple[Correction, ...] = ()
+
+    @property
+    def entries(self) -> tuple[EntryId, ...]:
+        """The entries the letter shows, each once; what is only counted as more isn't among them."""
+        shown = (brief.entry for section in self.sections for brief in section.briefs)
+        below = (brief.entry for _, briefs in self.related for brief in briefs)
+        return (*shown, *below)
 
     @property
     def shown(self) -> int:
@@ -421,10 +454,15 @@ class Mix:
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands; `written` is the end in a folder, `sent` over SMTP."""
+    """Where a delivery stands; `written` is the end in a folder, `sent` over SMTP.
+
+    `sending` was surely not taken by the server yet, `dotting` may have been: the final dot is under
+    way. A process killed meanwhile leaves `dotting`, which becomes `uncertain`.
+    """
 
     QUEUED = "queued"
     SENDING = "sending"
+    DOTTING = "dotting"
     UNCERTAIN = "uncertain"
     DEFERRED = "deferred"
     WRITTEN = "written"
@@ -435,7 +473,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Edition x subscriber. `message_id` is fixed when the delivery is recorded."""
+    """Edition x subscriber. `message_id` is fixed when the delivery is recorded; `tries` counts."""
 
     id: int
     edition: str
@@ -443,13 +481,19 @@ class Delivery:
     subscriber: int
     state: DeliveryState
     message_id: str
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An edition as a MIME message to one subscriber: the bytes that go out, CRLF line ends."""
+    """A MIME message to one person: the bytes that go out, CRLF line ends.
+
+    `recipient` and `sender` are the addresses of the envelope (RFC 5321, sections 3.3 and 4.4), an
+    international domain in its ASCII form; an empty `sender` is that of no bounces.
+    """
 
     recipient: str
     message_id: str
     subject: str
     data: bytes = field(repr=False)
+    sender: str = ""

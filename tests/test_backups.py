@@ -27,7 +27,7 @@ from feeds import config, pipeline
 from feeds.app import App
 from feeds.config import Settings
 from feeds.errors import BackupError, LockError, StoreError, UsageError
-from feeds.pipeline import archive, backups
+from feeds.pipeline import archive, backups, subscriptions, suppressed
 from feeds.store import Store, migrate, schema
 from feeds.store import backup as copies
 from feeds.store.database import Database
@@ -630,3 +630,102 @@ def test_no_backup_is_put_where_it_would_be_served_or_read(app: App) -> None:
         public.mkdir(exist_ok=True)
         with pytest.raises(UsageError, match="holds addresses and the key"):
             backups.backup(app, public / "b.tar.gz")
+
+
+# The keys that go with it, and who left
+
+
+def signing(settings: Settings, key: Path) -> Settings:
+    return replace(settings, mail=replace(settings.mail, dkim_key=key))
+
+
+@pytest.fixture
+def signed(settings: Settings, tmp_path: Path) -> tuple[Settings, Path]:
+    """Return settings with a key that signs letters, and a backup of a record somebody left."""
+    key = tmp_path / "dkim.key"
+    key.write_bytes(b"-----BEGIN PRIVATE KEY-----")
+    run(settings)
+    settings = signing(settings, key)
+    with opened.open_app(settings, {"FEEDS_NOW": NOW.isoformat()}) as app:
+        subscriptions.remove(app, "you@example.org", NOW)
+        return settings, backups.backup(app, tmp_path / "whole.tar.gz")
+
+
+def test_a_backup_also_holds_the_key_that_signs_and_who_left(
+    signed: tuple[Settings, Path],
+) -> None:
+    settings, file = signed
+    with tarfile.open(file) as tar:
+        names = tar.getnames()
+    assert names == ["manifest.json", "feeds.db", "secret", "suppressed.jsonl", "dkim.pem"]
+    assert backups.verify(file).holds("dkim.pem")
+    assert settings.mail.dkim_key is not None
+
+
+def test_a_restore_puts_the_key_that_signs_where_there_is_none(
+    signed: tuple[Settings, Path],
+) -> None:
+    settings, file = signed
+    key = settings.mail.dkim_key
+    assert key is not None
+    assert backups.restore(settings, file, NOW).signer is None
+    key.unlink()
+    assert backups.restore(settings, file, NOW).signer == key
+    assert key.read_bytes() == b"-----BEGIN PRIVATE KEY-----"
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_restore_writes_over_no_key_that_signs(signed: tuple[Settings, Path]) -> None:
+    settings, file = signed
+    key, beside = settings.mail.dkim_key, settings.state_folder / "dkim.pem"
+    assert key is not None
+    key.write_bytes(b"another")
+    assert backups.restore(settings, file, NOW).signer == beside
+    assert key.read_bytes() == b"another"
+    assert beside.read_bytes() == b"-----BEGIN PRIVATE KEY-----"
+    assert backups.restore(settings, file, NOW).signer is None
+    unset = replace(settings, mail=replace(settings.mail, dkim_key=None))
+    beside.write_bytes(b"older")
+    assert backups.restore(unset, file, NOW).signer == beside
+    assert beside.read_bytes() == b"-----BEGIN PRIVATE KEY-----"
+
+
+def test_a_backup_of_the_first_format_is_still_restored(
+    settings: Settings, saved: Path, tmp_path: Path
+) -> None:
+    there = members(saved)
+    said = json.loads(there["manifest.json"])
+    assert said["format"] == 2
+    there["manifest.json"] = json.dumps(said | {"format": 1}).encode()
+    file = packed(tmp_path / "first.tar", *(info(*one) for one in there.items()))
+    assert backups.restore(settings, file, NOW).manifest.schema == schema.REVISIONS[-1]
+    there["manifest.json"] = json.dumps(said | {"format": 3}).encode()
+    with pytest.raises(BackupError, match="format 3, this version reads 2; upgrade"):
+        backups.verify(packed(tmp_path / "later.tar", *(info(*one) for one in there.items())))
+
+
+@pytest.mark.parametrize("step", ["record", "key", "suppressed"])
+def test_a_restore_cut_short_brings_nobody_back_who_left(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    run(settings)
+    file = save(settings, tmp_path / "before.tar")
+    with opened.open_app(settings, {"FEEDS_NOW": NOW.isoformat()}) as app:
+        subscriptions.remove(app, "you@example.org", NOW)
+    (settings.state_folder / "secret").write_bytes(b"x" * 32)
+    moved = {"record": "feeds.db", "key": "secret", "suppressed": "suppressed.jsonl"}[step]
+    rename = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name == moved:
+            raise OSError(5, "killed here")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(BackupError, match="killed here"):
+        backups.restore(settings, file, NOW)
+    monkeypatch.undo()
+    with opened.open_app(settings, {"FEEDS_NOW": NOW.isoformat()}) as app:
+        suppressed.catch_up(app, NOW)
+        assert app.store.subscribers.find("you@example.org").state == "unsubscribed"
+    assert len(suppressed.read(settings.state_folder / "suppressed.jsonl")) >= 1

@@ -7,14 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import chaos
+import click
 import pytest
 from factories import SEEDS
 
-from feeds import editions
-from feeds.cli import commands, main
+from feeds import app, config, editions
+from feeds.cli import commands, health, letters, main
+from feeds.pipeline.checks import Check
 
 NOW = "2026-01-02T06:30:00Z"
 
@@ -219,7 +223,28 @@ def test_status_is_made_for_people_and_programs(filled: Shell) -> None:
     [coming] = found["next"]
     assert (coming["what"], coming["edition"]) == ("edition daily", "daily")
     assert (coming["slot"], coming["at"]) == ("2026-01-03T08:00", "2026-01-03T03:00:00Z")
-    assert "59 articles of 2 digests" in filled("status")
+    said = filled("status").splitlines()
+    assert said[-4:] == [
+        "On record:   59 articles of 2 digests",
+        "Subscribers: 1 active",
+        "Letters:     1 written",
+        "Next:        edition daily at 2026-01-03T08:00",
+    ]
+
+
+def test_checks_fit_a_terminal_and_no_command_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "`feeds send --release --dry-run --state /srv/feeds/state`"
+    check = Check("sending", ok=False, detail="word " * 20, advice="word " * 8 + command)
+    health.tell_check(check)
+    assert len(capsys.readouterr().out.splitlines()) == 2  # into a pipe, a line each
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((80, 24)))
+    health.tell_check(check)
+    out = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in click.unstyle(out).splitlines())
+    assert command in out
 
 
 def test_status_fails_when_something_is_missing(filled: Shell) -> None:
@@ -339,13 +364,15 @@ def test_an_import_without_consent_waits_and_brings_nobody_back(filled: Shell) -
     filled("subscribers", "remove", "left@example.org")
     Path("list.csv").write_text("email\nleft@example.org\nnew@example.org\n")
     said = filled("subscribers", "import", "list.csv")
-    assert said.startswith("1 refused, 1 added\nThey are pending")
+    assert said.startswith("1 added, 1 refused")
+    assert "asked by mail" in said
     states = [
         json.loads(line)["state"] for line in filled("subscribers", "list", "--json").splitlines()
     ]
     assert states == ["unsubscribed", "pending"]
     filled("run")
-    assert not Path(".feeds/outbox").exists()
+    [question] = Path(".feeds/outbox").iterdir()  # whether they want it, and no letter
+    assert b"new@example.org" in question.read_bytes()
 
 
 def test_who_is_pending_becomes_active_by_consent_or_by_hand(shell: Shell) -> None:
@@ -362,9 +389,8 @@ def test_an_import_leaves_wishes_alone_that_it_does_not_name(shell: Shell) -> No
     shell("subscribers", "add", "a@example.org", "--channels", "politics")
     Path("list.csv").write_text("email\na@example.org\n")
     arguments = ("subscribers", "import", "list.csv", "--confirmed", "--consent", "x")
-    assert shell.json(*arguments) == {
-        "added": 0, "changed": 0, "unchanged": 1, "refused": 0, "readable": 0, "bad": 0,
-    }  # fmt: skip
+    done = shell.json(*arguments)
+    assert (done["added"], done["changed"], done["unchanged"], done["refused"]) == (0, 0, 1, 0)
     shell("subscribers", "add", "a@example.org")
     assert shell.json("subscribers", "list")["channels"] == ["politics"]
     shell("subscribers", "add", "a@example.org", "--channels", "")
@@ -425,7 +451,11 @@ def test_send_delivers_an_open_edition_to_one_or_to_all(filled: Shell) -> None:
     assert "2 letters to deliver" in filled("send", "--again", "2026-01-02T0800", "--dry-run")
     to_one = ("send", "--again", "2026-01-02T0800", "--dry-run", "--to", "a@example.org")
     assert "1 letter to deliver" in filled(*to_one)
-    assert filled.json(*to_one) == {"edition": "daily", "slot": "2026-01-02T08:00", "letters": 1}
+    planned = filled.json(*to_one)
+    assert planned["subject"]
+    assert 1000 < planned["html_bytes"] < 100_000
+    about = {"edition": "daily", "slot": "2026-01-02T08:00", "letters": 1, "finish": None}
+    assert {key: planned[key] for key in about} == about
     filled("send", "--again", "2020-01-01T0800", status=1)
     assert filled("send") == "Nothing to deliver\n"
 
@@ -446,6 +476,187 @@ def test_send_now_composes_what_is_new(filled: Shell) -> None:
     assert Path("out/editions/daily/2026-01-02T1130.html").exists()
 
 
+# Letters by SMTP
+
+
+@pytest.fixture
+def peer() -> Iterator[chaos.Peer]:
+    with chaos.server() as peer:
+        yield peer
+
+
+@pytest.fixture
+def mailing(shell: Shell, peer: chaos.Peer) -> Shell:
+    """Return a shell whose letters leave by SMTP, at 30 a minute, after a pass with 2 subscribers."""
+    shutil.copytree(SEEDS, "seeds", dirs_exist_ok=True)
+    Path("feeds.toml").write_text(
+        f'[mail]\ntransport = "smtp"\nport = {peer.port}\nsecurity = "none"\nconnections = 1\n'
+        'from = "news@example.org"\nunsubscribe = "mailto"\nrate = "6000 a minute"\n'
+        '[operator]\nemail = "The desk <a@example.org>"\n'
+    )
+    shell("subscribers", "add", "a@example.org")
+    shell("subscribers", "add", "b@example.org")
+    return shell
+
+
+def test_a_configuration_by_which_nothing_may_leave_is_refused_before_anything_is_done(
+    shell: Shell,
+) -> None:
+    shutil.copytree(SEEDS, "seeds", dirs_exist_ok=True)
+    Path("feeds.toml").write_text('[mail]\ntransport = "smtp"\nfrom = "news@example.org"\n')
+    for command in (["run"], ["send"], ["send", "--now"], ["send", "--dry-run"], ["watch"]):
+        shell(*command, status=2)
+        assert "web.public_url" in shell.err, command
+    assert shell("articles") == ""
+    shell("run", "--no-send")
+    shell("run", "--archive")
+
+
+def test_the_first_letters_wait_for_a_hand_and_then_go_by_themselves(
+    mailing: Shell, peer: chaos.Peer
+) -> None:
+    mailing("run")
+    assert "2 letters: look at one with `feeds edition preview`" in mailing.err
+    assert peer.taken == []
+    assert mailing.json("status", status=1)["deliveries"]["queued"] == 2
+    said = mailing("send", "--to", "me")
+    assert said == "Letters    1 sent\n"
+    assert [one.recipient for one in peer.taken] == ["a@example.org"]
+    mailing("run")
+    assert "1 letter: look at one with `feeds edition preview`" in mailing.err
+    assert mailing("send") == "Letters    1 sent\n"
+    assert "From now on `feeds watch` and `feeds run` send letters, too." in mailing.err
+    assert [one.recipient for one in peer.taken] == ["a@example.org", "b@example.org"]
+    mailing("subscribers", "add", "c@example.org")
+    assert "Waiting" not in mailing.err
+
+
+def test_feeds_watch_may_be_told_to_send_the_first_letters(
+    mailing: Shell, peer: chaos.Peer
+) -> None:
+    mailing("run", "--no-send")
+    with app.lock(config.load({}, {}, None), "watch"):
+        mailing("send", "--to", "me", status=1)
+        assert set(mailing.json("send").values()) == {0}
+        assert mailing.err.startswith("Begun: feeds watch (process ")
+        mailing("send", status=1)
+    assert peer.taken == []
+    assert mailing("run").count("Letters    2 sent") == 1
+
+
+def test_a_pass_says_what_became_of_its_letters(mailing: Shell, peer: chaos.Peer) -> None:
+    mailing("run", "--no-send")
+    with app.lock(config.load({}, {}, None), "watch"):
+        mailing("send")
+    peer.scenario = "drop-after-dot,rcpt-450"
+    done = mailing.json("run", status=3)["deliveries"]
+    assert (done["sent"], done["deferred"], done["uncertain"]) == (0, 1, 1)
+
+
+def test_when_letters_will_be_out_is_said_first(
+    mailing: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailing("run", "--no-send")
+    said = mailing("send", "--dry-run")
+    assert "Rate     6000 a minute: done about 11:30 (Asia/Almaty)" in said
+    monkeypatch.setenv("FEEDS_MAIL_RATE", "1 a day")
+    finish = "done about 11:30 on 3 January 2026 (Asia/Almaty)"
+    assert finish in mailing("send", "--dry-run")
+    assert mailing.json("send", "--dry-run")["finish"] == "2026-01-03T06:30:00Z"
+    monkeypatch.setenv("FEEDS_MAIL_RATE", "6000 a minute")
+    mailing("send")
+    first, second, *_ = mailing.err.splitlines()
+    assert first == "2 letters at 6000 a minute: done about 11:30 (Asia/Almaty)"
+    assert second == "warning: more than an hour after the slot of daily 2026-01-02T08:00"
+
+
+def test_what_a_dry_run_says_needs_no_lock(mailing: Shell) -> None:
+    mailing("run", "--no-send")
+    with app.lock(config.load({}, {}, None), "watch"):
+        assert "2 letters to deliver" in mailing("send", "--dry-run")
+        assert "1 letter to deliver" in mailing("send", "--dry-run", "--to", "me")
+
+
+def test_what_became_of_letters_is_said_with_what_happens_next(
+    mailing: Shell, peer: chaos.Peer
+) -> None:
+    mailing("run", "--no-send")
+    peer.scenario = "rcpt-450"
+    assert mailing("send", status=3) == ""
+    assert "Letters    2 deferred: `feeds watch` or `feeds send` tries again in 1 minute" in (
+        mailing.err.splitlines()
+    )
+    peer.scenario = "rcpt-550"
+    said = mailing("send", "--again", "2026-01-02T0800", status=3)
+    assert said == ""
+    assert "Letters    2 failed for good, as said above" in mailing.err.splitlines()
+    peer.scenario = "drop-after-dot,ok"
+    mailing("send", "--again", "2026-01-02T0800", status=3)
+    assert "Letters    1 uncertain, and sent again, the same to the byte" in (
+        mailing.err.splitlines()
+    )
+    assert all(len(line) <= 80 for line in mailing.err.splitlines() if "Letters" in line)
+
+
+def test_a_mail_server_that_is_down_is_named(mailing: Shell, peer: chaos.Peer) -> None:
+    mailing("subscribers", "add", "c@example.org")
+    mailing("run", "--no-send")
+    peer.scenario = "greet-421"
+    mailing("send", status=3)
+    assert "Server     takes no letters: " in mailing.err
+    peer.scenario = "ok"
+    assert mailing.json("send", "--again", "2026-01-02T0800")["sent"] == 3
+    assert "Server" not in mailing.err
+
+
+def test_me_is_the_operator_who_has_to_be_subscribed(
+    mailing: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEEDS_OPERATOR_EMAIL", "other@example.org")
+    mailing("send", "--to", "me", status=2)
+    assert "`feeds subscribers add other@example.org`" in mailing.err
+    mailing("subscribers", "remove", "a@example.org")
+    monkeypatch.setenv("FEEDS_OPERATOR_EMAIL", "a@example.org")
+    mailing("send", "--to", "me", status=2)
+    monkeypatch.delenv("FEEDS_OPERATOR_EMAIL")
+    Path("feeds.toml").write_text("")
+    mailing("send", "--to", "me", status=2)
+    assert "set email below [operator]" in mailing.err
+
+
+def test_an_edition_that_waits_for_its_editor_is_named(mailing: Shell) -> None:
+    with Path("feeds.toml").open("a") as file:
+        file.write('[[edition]]\nname = "daily"\napprove = "required"\n')
+    mailing("run")
+    assert "`feeds edition approve 2026-01-02T0800`" in mailing.err
+    assert mailing("send") == "Nothing to deliver\n"
+    assert "`feeds edition approve 2026-01-02T0800`" in mailing.err
+
+
+@pytest.mark.parametrize(
+    ("rate", "left", "said"),
+    [
+        (120.0, 60, "120 a second, 0 s left"),
+        (0.5, 20, "30 a minute, 40 s left"),
+        (0.5, 390, "30 a minute, 13 min left"),
+    ],
+)
+def test_the_progress_of_letters_names_rate_and_time_left(
+    rate: float, left: int, said: str
+) -> None:
+    assert letters._speed(rate, left) == said
+
+
+def test_progress_shows_on_a_terminal_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(letters.meter("Sending letters", range(20))) == [*range(20)]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(letters.meter("Sending letters", range(20))) == [*range(20)]
+    assert "20/20" in capsys.readouterr().err
+
+
 def test_send_now_fails_when_an_edition_cannot_be_composed(
     filled: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,8 +673,6 @@ def test_serve_refuses_an_empty_shelf(shell: Shell) -> None:
 
 
 def test_two_passes_at_once_are_refused(filled: Shell) -> None:
-    from feeds import app, config  # noqa: PLC0415 -- only here the lock is taken by hand
-
     with app.lock(config.load({}, {}, None), "watch"):
         filled("run", status=1)
         assert ".feeds is in use by feeds watch (process" in filled.err

@@ -10,17 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.editions import (
+    NOTE_LIMIT,
     PER_CHANNEL,
+    RELATED,
     SUBJECT_LIMIT,
     Occasion,
     Reason,
     Terms,
+    annotated,
     as_json,
     compose,
+    correction,
+    dropped,
     from_json,
+    headed,
+    mentioned,
+    note,
     selection,
+    without,
 )
-from feeds.model import Edition, Entry, EntryId, Mix, Subscriber
+from feeds.model import Brief, Correction, Edition, Entry, EntryId, Mix, Subscriber
 from feeds.text import clean
 
 PUBLICATION = make_publication()
@@ -45,6 +54,11 @@ def make_subscriber(**changes: tuple[str, ...]) -> Subscriber:
     return replace(Subscriber(7, "you@example.org", NOW), **changes)  # type: ignore[arg-type]  # the keys are fields
 
 
+def lead_of(mix: Mix) -> Brief:
+    assert mix.lead is not None
+    return mix.lead
+
+
 def make_mix(edition: Edition, **changes: tuple[str, ...]) -> Mix:
     mix = selection(edition, make_subscriber(**changes))
     assert mix is not None
@@ -59,6 +73,45 @@ def entry_of(seq: int, channel: str = "politics", **changes: object) -> Entry:
     }
     changes = {"position": seq} | changes
     return make_entry(make_article(title, **extra), seq, channel=channel, **changes)
+
+
+QUAKES = (
+    "Strong earthquake shakes Almaty at night",
+    "People of Almaty run into streets after earthquake",
+    "Schools of Almaty closed after strong earthquake",
+    "How the night of the earthquake went in Almaty streets",
+)
+QUAKE = "A strong earthquake of magnitude 5.8 shook Almaty at night; people ran into the streets."
+
+
+def quake_of(seq: int, channel: str = "politics", **changes: object) -> Entry:
+    """Return an entry that tells of the earthquake, an hour older than the one before it."""
+    published = changes.pop("published", NOW - seq * HOUR)
+    article = make_article(QUAKES[seq % 4], QUAKE, published=published)
+    return make_entry(article, seq, channel=channel, **{"position": seq} | changes)
+
+
+def told(edition: Edition, *groups: Sequence[int]) -> Edition:
+    """Return an edition whose briefs, by these numbers, tell the same stories."""
+    briefs = list(edition.briefs)
+    for group in groups:
+        first = briefs[group[0]].entry
+        for place in group:
+            briefs[place] = replace(briefs[place], story=first)
+    return replace(edition, briefs=tuple(briefs))
+
+
+def make_correction(entry: Entry, kind: str = "corrected", **changes: object) -> Correction:
+    values: dict[str, object] = {
+        "entry": entry.id,
+        "kind": kind,
+        "channels": (entry.channel,),
+        "title": entry.article.title,
+        "date": "2 January 2026",
+        "path": entry.path,
+        "lang": "en",
+    }
+    return Correction(**values | changes)  # type: ignore[arg-type]  # the keys are fields
 
 
 def titles(mix: Mix) -> dict[str, list[str]]:
@@ -171,6 +224,41 @@ def test_the_lead_is_the_first_article_of_the_digest_with_the_latest_news() -> N
     assert make_edition(entries[4:]).lead == entries[4].id
 
 
+def test_the_lead_tells_the_story_that_most_articles_tell() -> None:
+    quakes = [quake_of(5), quake_of(6, "disaster"), quake_of(7, uncertain=True)]
+    edition = make_edition([entry_of(1), entry_of(2), *quakes])
+    assert edition.lead == quakes[0].id
+    assert {brief.entry: brief.story for brief in edition.briefs if brief.story} == dict.fromkeys(
+        (entry.id for entry in quakes), quakes[0].id
+    )
+
+
+def test_the_lead_of_a_story_is_its_newest_certain_and_dated_article() -> None:
+    unsure, newest = quake_of(1, uncertain=True), quake_of(2)
+    undated, older = quake_of(3, published=None), quake_of(4)
+    assert make_edition([unsure, older, undated, newest]).lead == newest.id
+    assert make_edition([unsure, older, undated]).lead == older.id
+
+
+def test_a_story_of_uncertain_articles_leads_only_among_such() -> None:
+    unsure = [quake_of(1, uncertain=True), quake_of(2, uncertain=True)]
+    certain = entry_of(9)
+    assert make_edition([*unsure, certain]).lead == certain.id
+    assert make_edition([*unsure, entry_of(9, uncertain=True)]).lead == unsure[0].id
+
+
+def test_of_two_stories_of_one_size_the_first_of_the_digest_leads() -> None:
+    body = (
+        "Farmers of the north ended the grain harvest early, as rain and snow came to the fields."
+    )
+    harvest = [
+        make_entry(make_article(title, body, published=NOW - 9 * HOUR), n, position=n)
+        for n, title in ((1, "Grain harvest of north ends"), (3, "Snow ends grain harvest early"))
+    ]
+    quakes = [quake_of(2), quake_of(4)]
+    assert make_edition([*quakes, *harvest]).lead == harvest[0].id
+
+
 def test_the_subject_is_the_lead_and_how_many_more() -> None:
     edition = make_edition([entry_of(1, title="Grain harvest ends"), entry_of(2), entry_of(3)])
     assert edition.subject == "Grain harvest ends + 2 more"
@@ -258,8 +346,8 @@ def test_the_lead_is_shown_even_on_the_last_channel() -> None:
     entries = [entry_of(n + 2, slug, position=n + 1) for n, slug in enumerate(SLUGS[:17])]
     entries.append(entry_of(1, "general", position=0))
     mix = make_mix(make_edition(entries))
-    assert mix.lead.channel == "general"
-    assert mix.lead in mix.sections[-1].briefs
+    assert lead_of(mix).channel == "general"
+    assert lead_of(mix) in mix.sections[-1].briefs
     assert mix.shown == 15
     assert [section.slug for section in mix.sections if not section.briefs] == [
         "human-interest", "religion", "weather",
@@ -287,8 +375,183 @@ def test_without_the_lead_a_letter_leads_with_its_own_first() -> None:
         [entry_of(1), entry_of(2, "sport", uncertain=True), entry_of(3, "sport")]
     )
     mix = make_mix(edition, channels=("sport",))
-    assert mix.lead.title == "Title 3"
+    assert lead_of(mix).title == "Title 3"
     assert mix.subject == "Title 3 + 1 more"
+
+
+def test_of_a_story_one_article_is_shown_and_the_others_stand_below() -> None:
+    quakes = [quake_of(4), quake_of(5, "disaster"), quake_of(6, "disaster")]
+    edition = make_edition([entry_of(1), *quakes, entry_of(7, "disaster")])
+    mix = make_mix(edition)
+    assert lead_of(mix).entry == quakes[0].id
+    assert {each.slug: [brief.entry for brief in each.briefs] for each in mix.sections} == {
+        "politics": [entry_of(1).id, quakes[0].id],
+        "disaster": [entry_of(7, "disaster").id],
+    }
+    [(head, below)] = mix.related
+    assert head == quakes[0].id
+    assert [brief.entry for brief in below] == [quakes[1].id, quakes[2].id]
+    assert (mix.shown, mix.more) == (3, 0)
+    assert mix.subject.endswith("+ 4 more")
+    assert set(mix.entries) == set(mentioned(edition))
+    own = make_mix(edition, channels=("disaster",))
+    assert [entry for entry, _ in own.related] == [quakes[1].id]
+    assert lead_of(own).entry == quakes[1].id
+
+
+def test_a_section_of_nothing_but_what_stands_elsewhere_is_none() -> None:
+    edition = told(make_edition([entry_of(1), entry_of(2, "sport")]), (0, 1))
+    mix = make_mix(edition)
+    assert titles(mix) == {"politics": ["Title 1"]}
+    assert [brief.title for _, briefs in mix.related for brief in briefs] == ["Title 2"]
+
+
+def test_a_story_without_end_is_counted_past_a_few() -> None:
+    edition = make_edition([entry_of(n) for n in range(1, RELATED + 6)])
+    mix = make_mix(told(edition, range(RELATED + 4)))
+    assert [len(briefs) for _, briefs in mix.related] == [RELATED]
+    assert (mix.shown, mix.more) == (2, 3)
+    assert len(mix.entries) == RELATED + 2
+
+
+def test_a_story_that_was_sent_in_part_goes_on_without_it() -> None:
+    edition = told(make_edition([entry_of(1), entry_of(2)]), (0, 1))
+    mix = selection(edition, make_subscriber(), {entry_of(1).id})
+    assert mix is not None
+    assert (titles(mix), mix.related) == ({"politics": ["Title 2"]}, ())
+
+
+def test_corrections_are_told_to_those_who_were_sent_the_article() -> None:
+    gone, other = entry_of(7), entry_of(8, "sport")
+    corrections = (make_correction(gone, "withdrawn"), make_correction(other))
+    edition = replace(make_edition([entry_of(1)]), corrections=corrections)
+    assert mentioned(edition) == (entry_of(1).id, gone.id, other.id)
+    both = {gone.id, other.id}
+    for wishes, received, expected in (
+        ({}, both, corrections),
+        ({}, {other.id}, corrections[1:]),
+        ({}, set(), ()),
+        ({"channels": ("politics",)}, both, corrections[:1]),
+        ({"languages": ("en-GB",)}, both, corrections),
+    ):
+        mix = selection(edition, make_subscriber(**wishes), received)
+        assert mix is not None
+        assert mix.corrections == expected
+        assert mix.entries == (entry_of(1).id,)
+    assert selection(edition, make_subscriber(languages=("kk",)), both) is None
+    assert selection(edition, make_subscriber(), {*both, entry_of(1).id}) is None
+
+
+def test_a_correction_is_for_the_channels_of_then_and_of_now() -> None:
+    [brief] = make_edition([entry_of(1, "sport")], also={entry_of(1, "sport").id: ("arts",)}).briefs
+    moved = entry_of(1, "health", lang="ru")
+    made = correction(moved, "corrected", NOW, brief, ("economy", "arts"), PUBLICATION)
+    assert made == Correction(
+        moved.id, "corrected", ("health", "economy", "arts", "sport"), "Title 1", "2 January 2026",
+        moved.path, "ru",
+    )  # fmt: skip
+
+
+def test_corrections_alone_make_no_edition() -> None:
+    late = replace(OCCASION, now=OCCASION.fires + TERMS.wait)
+    late = replace(late, corrections=(make_correction(entry_of(9)),))
+    assert compose([], late, TERMS, PUBLICATION, {}) is Reason.NOTHING_NEW
+    assert make_edition([entry_of(1)], occasion=late).corrections == late.corrections
+
+
+def test_a_missed_slot_waits_for_nothing_and_counts_ages_from_when_it_fired() -> None:
+    missed = replace(OCCASION, missed=True, now=OCCASION.fires + timedelta(minutes=1))
+    assert compose([], missed, TERMS, PUBLICATION, {}) is Reason.NOTHING_NEW
+    later = replace(missed, now=OCCASION.fires + timedelta(days=30))
+    old = entry_of(1, published=OCCASION.fires - TERMS.max_age)
+    assert make_edition([old], occasion=later).composed == later.now
+    assert (
+        compose([old], replace(later, missed=False), TERMS, PUBLICATION, {}) is Reason.NOTHING_NEW
+    )
+
+
+def test_an_edition_without_articles_is_for_everyone_it_goes_to() -> None:
+    late = replace(OCCASION, now=OCCASION.fires + TERMS.wait)
+    late = replace(late, corrections=(make_correction(entry_of(9)),))
+    terms = replace(TERMS, empty=True)
+    edition = compose([], late, terms, PUBLICATION, {})
+    assert isinstance(edition, Edition)
+    assert from_json(as_json(edition)) == edition
+    for changes in ({}, {"channels": ("sport",)}, {"languages": ("kk",)}):
+        mix = selection(edition, make_subscriber(**changes), {entry_of(9).id})
+        assert mix is not None
+        assert (mix.lead, mix.sections, mix.shown, mix.more) == (None, (), 0, 0)
+        assert mix.subject == "News digest · 2 January"
+        assert mix.corrections == (() if changes else late.corrections)
+        assert mix.entries == ()
+    again = replace(late, subjects=frozenset({edition.subject}))
+    timed = compose([], again, terms, PUBLICATION, {})
+    assert isinstance(timed, Edition)
+    assert timed.subject == "News digest · 2 January, 08:00"
+    for first in (replace(late, first=True), replace(late, missed=True)):
+        assert compose([], first, terms, PUBLICATION, {}) is Reason.NOTHING_NEW
+    early = replace(late, now=late.fires)
+    assert compose([], early, terms, PUBLICATION, {}) is Reason.WAITING
+    long = make_publication(title="A title of " + "many words " * 9)
+    made = compose([], late, terms, long, {})
+    assert isinstance(made, Edition)
+    assert len(made.subject) <= SUBJECT_LIMIT
+
+
+# The editor's hand
+
+
+def test_an_article_dropped_is_gone_with_its_channel_and_its_count() -> None:
+    entries = [entry_of(1), entry_of(2, "sport"), entry_of(3)]
+    left = without(make_edition(entries), entries[1].id)
+    assert left is not None
+    assert [brief.entry for brief in left.briefs] == [entries[0].id, entries[2].id]
+    assert left.channels == (("politics", "Politics"),)
+    assert left.subject == "Title 1 + 1 more"
+
+
+def test_after_a_dropped_lead_leads_the_largest_story() -> None:
+    entries = [entry_of(n, uncertain=n == 3) for n in range(1, 7)]
+    edition = told(make_edition(entries), (1, 3), (2, 4, 5))
+    left = without(edition, entries[0].id)
+    assert left is not None
+    assert (left.lead, left.subject) == (entries[3 + 1].id, "Title 5 + 4 more")
+    assert edition.lead == entries[0].id
+    none = without(make_edition(entries[:3]), entries[0].id)
+    assert none is not None
+    assert none.lead == entries[1].id
+
+
+def test_a_story_of_which_one_article_is_left_is_none() -> None:
+    entries = [entry_of(n) for n in range(1, 4)]
+    edition = told(make_edition(entries), (0, 1, 2))
+    two = without(edition, entries[0].id)
+    assert two is not None
+    assert {brief.story for brief in two.briefs} == {entries[1].id}
+    one = without(two, entries[1].id)
+    assert one is not None
+    assert [brief.story for brief in one.briefs] == [None]
+    assert without(one, entries[2].id) is None
+
+
+def test_the_editor_has_any_article_lead() -> None:
+    entries = [entry_of(1), entry_of(2, uncertain=True)]
+    led = headed(make_edition(entries), entries[1].id, {"Title 2 + 1 more"})
+    assert (led.lead, led.subject) == (entries[1].id, "Title 2 + 1 more · 2 January")
+    assert lead_of(make_mix(led)).entry == entries[1].id
+
+
+def test_a_note_is_plain_paragraphs() -> None:
+    text = "\n \n Dear readers,\nno letter   tomorrow.\x07\r\n\r\n\u202eBack <b>soon</b>\n\n"
+    edition = annotated(make_edition([entry_of(1)]), text)
+    assert edition.note == "Dear readers, no letter tomorrow.\n\nBack <b>soon</b>"
+    assert annotated(edition, " \n ").note == ""
+
+
+@given(st.text(max_size=NOTE_LIMIT * 2))
+def test_a_note_read_again_is_the_same(text: str) -> None:
+    assert note(note(text)) == note(text)
+    assert len(note(text)) <= max(len(text), 2)
 
 
 entry_lists = st.lists(
@@ -305,13 +568,17 @@ wishes = st.lists(st.sampled_from(SLUGS), max_size=5, unique=True).map(tuple)
     wishes,
     st.sampled_from([(), ("en",), ("kk", "ru")]),
     st.integers(1, 20),
+    st.lists(st.integers(0, 5), min_size=60, max_size=60),
+    st.sets(st.integers(0, 59), max_size=20),
 )
-def test_a_part_is_never_foreign_repeated_or_too_long_and_loses_nothing(
+def test_a_part_is_never_foreign_repeated_or_too_long_and_loses_nothing(  # noqa: PLR0913, PLR0917
     rows: list[tuple[str, bool, str | None]],
     others: list[tuple[str, ...]],
     channels: tuple[str, ...],
     languages: tuple[str, ...],
     limit: int,
+    stories: list[int],
+    had: set[int],
 ) -> None:
     entries = [
         entry_of(n, slug, uncertain=uncertain, lang=lang)
@@ -319,21 +586,37 @@ def test_a_part_is_never_foreign_repeated_or_too_long_and_loses_nothing(
     ]
     also = {entry.id: others[n] for n, entry in enumerate(entries)}
     edition = make_edition(entries, replace(TERMS, limit=limit), also=also)
+    places = range(len(edition.briefs))
+    edition = told(
+        edition, *([n for n in places if stories[n] == each] or [0] for each in range(4))
+    )
+    received = {entries[n].id for n in had if n < len(entries)}
     due = {
         brief.entry
         for brief in edition.briefs
         if (not channels or {brief.channel, *brief.also} & {*channels})
         and (not languages or brief.lang in languages)
-    }
-    mix = selection(edition, make_subscriber(channels=channels, languages=languages))
+    } - received
+    mix = selection(edition, make_subscriber(channels=channels, languages=languages), received)
     if mix is None:
         assert not due
         return
     shown = [brief.entry for section in mix.sections for brief in section.briefs]
     assert len(shown) == len(set(shown)) == mix.shown <= limit
     assert set(shown) <= due
-    assert mix.shown + mix.more == len(due)
-    assert mix.lead.entry in shown
+    below = [brief.entry for _, briefs in mix.related for brief in briefs]
+    assert mix.entries == (*shown, *below)
+    assert len(set(mix.entries)) == len(mix.entries)
+    assert set(mix.entries) <= due
+    assert len(mix.entries) + mix.more == len(due)
+    assert lead_of(mix).entry in shown
+    by_entry = {brief.entry: brief for brief in edition.briefs}
+    for head, briefs in mix.related:
+        assert head in shown
+        assert 1 <= len(briefs) <= RELATED
+        assert {brief.story for brief in briefs} == {by_entry[head].story} != {None}
+    heads = [by_entry[entry].story or entry for entry in shown]
+    assert len(set(heads)) == len(heads)
     order = [slug for slug, _ in edition.channels]
     slugs = [section.slug for section in mix.sections]
     assert slugs == sorted(slugs, key=order.index)
@@ -341,8 +624,8 @@ def test_a_part_is_never_foreign_repeated_or_too_long_and_loses_nothing(
         assert not channels or section.slug in channels
         assert len(section.briefs) <= PER_CHANNEL
         assert section.briefs or section.more
-        places = [edition.briefs.index(brief) for brief in section.briefs]
-        assert places == sorted(places)
+        order_of = [edition.briefs.index(brief) for brief in section.briefs]
+        assert order_of == sorted(order_of)
         assert all(section.slug in (brief.channel, *brief.also) for brief in section.briefs)
 
 
@@ -358,7 +641,12 @@ def test_an_edition_comes_back_from_the_record_as_it_was(
         for n, (slug, uncertain, lang) in enumerate(rows, 1)
     ]
     edition = make_edition(entries, also={entries[0].id: ("sport", "arts")})
+    edition = replace(edition, note=title, corrections=(make_correction(entries[-1], title=title),))
     assert from_json(as_json(edition)) == edition
+    gone = {EntryId("b" * 20), EntryId("a" * 20)}
+    assert from_json(as_json(edition, gone)) == edition
+    assert dropped(as_json(edition, gone)) == gone
+    assert not dropped(as_json(edition))
     assert as_json(from_json(as_json(edition))) == as_json(edition)
 
 

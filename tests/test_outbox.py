@@ -7,7 +7,7 @@ import pytest
 
 from feeds.errors import DeliveryError
 from feeds.model import Delivery, DeliveryState, Letter
-from feeds.outbox import Folder, Transport
+from feeds.outbox import Folder
 
 LETTER = Letter(
     "you@example.org", "<a@example.org>", "A subject", b"Subject: A subject\r\n\r\nText\r\n"
@@ -20,7 +20,7 @@ def make_delivery(edition: str = "daily") -> Delivery:
 
 
 def test_a_letter_becomes_one_private_file_named_without_the_address(tmp_path: Path) -> None:
-    folder: Transport = Folder(tmp_path / "outbox")
+    folder = Folder(tmp_path / "outbox")
     mask = os.umask(0)  # however open the umask is
     try:
         assert folder.deliver(make_delivery(), LETTER) is DeliveryState.WRITTEN

@@ -37,7 +37,7 @@ from feeds.store.database import Database
 from feeds.store.editions import COMPOSED, Slotted
 from feeds.store.entries import Filing, _candidates
 from feeds.store.identity import Capture
-from feeds.store.subscribers import ACTIVE, PENDING, Wish, normalise
+from feeds.store.subscribers import ACTIVE, PENDING, UNSUBSCRIBED, Wish, normalise
 
 LONG = "The council met on Tuesday and agreed on a new budget for schools and roads."
 OTHER = "Rain is expected in the north and the west from early morning until the evening."
@@ -253,9 +253,10 @@ def test_no_statement_needs_more_variables_than_any_sqlite_takes(store: Store) -
     [person] = store.subscribers.all()
     slot = Slotted(0, "daily", "2026-01-02T08:00", NOW, COMPOSED, 0, NOW, "{}")
     store.editions.record(slot, {person.id: "<1@example.org>"})
-    [delivery] = store.editions.deliveries(1)
+    [delivery] = store.deliveries.of(1)
     ids = [entry.id for entry in entries(store)]
-    assert store.editions.freeze(delivery, person, ids) == (person, frozenset())
+    [number] = store.deliveries.freeze([(delivery, person)], ids).values()
+    assert store.deliveries.drafts([number])[number].received == frozenset()
     for number in range(1200):
         error = DigestError(f"{number}", "special", "a FIFO")
         store.digests.refuse(error, "look", "1", NOW)
@@ -640,16 +641,18 @@ def test_a_subscriber_is_added_once_and_changed_after(store: Store) -> None:
 def test_an_import_never_brings_back_who_left(store: Store) -> None:
     wish = Wish("a@example.org")
     store.subscribers.add(wish, NOW, state=ACTIVE, reason="r", revive=True)
-    store.subscribers.remove("a@example.org", NOW, "asked")
+    assert store.subscribers.suppress(1, UNSUBSCRIBED, NOW, "asked")
     assert store.subscribers.add(wish, NOW, state=PENDING, reason="r", revive=False) == "refused"
     assert store.subscribers.all(ACTIVE) == []
     assert store.subscribers.add(wish, NOW, state=ACTIVE, reason="r", revive=True) == "changed"
     assert store.subscribers.find("a@example.org").token_version == 2
 
 
-def test_removing_a_stranger_is_an_error(store: Store) -> None:
+def test_a_stranger_is_not_found(store: Store) -> None:
     with pytest.raises(NotFoundError):
-        store.subscribers.remove("nobody@example.org", NOW, "asked")
+        store.subscribers.find("nobody@example.org")
+    assert store.subscribers.get(1) is None
+    assert not store.subscribers.suppress(1, UNSUBSCRIBED, NOW, "asked")
 
 
 @pytest.mark.parametrize(

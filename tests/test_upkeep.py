@@ -20,7 +20,8 @@ from feeds.pipeline import upkeep
 from feeds.pipeline.upkeep import Swept
 from feeds.store import schema
 from feeds.store.notes import Note
-from feeds.store.subscribers import Wish
+from feeds.store.outgoing import Ended
+from feeds.store.subscribers import UNSUBSCRIBED, Wish
 
 NOW = datetime(2026, 1, 2, 6, 30, tzinfo=UTC)
 DIGEST = "{:%d.%m.%Y}, 09:00 5\n\n{}\n\nThe parliament passed the state budget on {:%A}.\n \n"
@@ -184,8 +185,8 @@ def test_old_deliveries_go_but_never_those_of_the_latest_edition(app: App) -> No
 
 def test_what_is_not_ended_stays(app: App) -> None:
     app = editions(app, 1)
-    [first, *_] = app.store.editions.deliveries(1)
-    app.store.editions.settle(first, DeliveryState.UNCERTAIN, NOW)
+    [first, *_] = app.store.deliveries.of(1)
+    app.store.deliveries.mark([Ended(first.id, DeliveryState.UNCERTAIN)], [], NOW)
     assert upkeep.prune(app, NOW + days(1000))["deliveries"] == 0
 
 
@@ -249,7 +250,8 @@ def test_quarantine_and_consents_are_kept_unless_told(app: App) -> None:
     pipeline.run(app)
     bad.unlink()
     pipeline.run(app)
-    app.store.subscribers.remove("you@example.org", NOW, "asked")
+    person = app.store.subscribers.find("you@example.org")
+    app.store.subscribers.suppress(person.id, UNSUBSCRIBED, NOW, "asked")
     join(app, "stays@example.org")
     later = NOW + days(500)
     assert upkeep.prune(app, later)["quarantine"] == 0

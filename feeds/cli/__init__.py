@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from feeds import __version__
-from feeds.cli import doors, health, newsletter, passes, record, upkeep
+from feeds.cli import bounces, doors, editions, health, passes, record, subscribers, upkeep
 from feeds.cli.common import FAILED, INTERRUPTED, USAGE, places
 from feeds.errors import ConfigError, FeedsError, UsageError
 
@@ -53,7 +53,7 @@ def commands() -> None:
     """
 
 
-for group in (passes, doors, record, newsletter, health, upkeep):
+for group in (passes, doors, record, editions, subscribers, bounces, health, upkeep):
     for command in group.COMMANDS:
         commands.add_command(command)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -78,7 +81,7 @@ def _counts(app: App) -> dict[str, object]:
         "editions": sum(
             number for state, number in app.store.editions.count().items() if state != "skipped"
         ),
-        "deliveries": app.store.editions.count_deliveries(),
+        "deliveries": app.store.deliveries.count(),
     }
 
 
@@ -92,28 +95,51 @@ def _next(app: App) -> list[dict[str, object]]:
 def tell_check(check: Check) -> None:
     """Print a check in a line, and what mends it in another."""
     colour = None if check.ok else "red"
-    click.secho(f"{'ok' if check.ok else 'FAILED':7} {check.name:9} {check.detail}", fg=colour)
+    head = f"{'ok' if check.ok else 'FAILED':7} {check.name:9} "
+    click.secho(_wrapped(head, check.detail), fg=colour)
     if check.advice:
-        click.echo(f"{'':17} {check.advice}")
+        click.echo(_wrapped(" " * len(head), check.advice))
+
+
+def _wrapped(head: str, text: str) -> str:
+    """Return a text after a head, broken to the width of a terminal, but never within a command."""
+    if not sys.stdout.isatty():
+        return head + text  # a line a check, for grep
+    parts = text.split("`")
+    parts[1::2] = [part.replace(" ", "\0") for part in parts[1::2]]
+    lines = textwrap.wrap(
+        "`".join(parts),
+        width=shutil.get_terminal_size().columns,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _tell(app: App, checks: Sequence[Check]) -> None:
     for check in checks:
         tell_check(check)
     click.echo(
-        f"\nOn record: {plural(sum(app.store.entries.count().values()), 'article')} of "
-        f"{plural(app.store.digests.count().get('articles', 0), 'digest')}, "
-        f"{plural(app.store.subscribers.count().get(ACTIVE, 0), 'active subscriber')}"
+        f"\nOn record:   {plural(sum(app.store.entries.count().values()), 'article')} of "
+        f"{plural(app.store.digests.count().get('articles', 0), 'digest')}"
     )
-    deliveries = {
-        state: number for state, number in app.store.editions.count_deliveries().items() if number
-    }
-    if deliveries:
-        click.echo("Letters:   " + ", ".join(f"{n:,} {state}" for state, n in deliveries.items()))
+    _tell_people(app)
     for one in app.store.digests.quarantined():
-        click.secho(f"Quarantine {one.file}: {one.reason}: {one.detail}", fg="yellow")
+        click.secho(f"Quarantine:  {one.file}: {one.reason}: {one.detail}", fg="yellow")
     for coming in pipeline.coming(app, app.now()):
-        click.echo(f"Next:      {coming.what} at {coming.slot}")
+        click.echo(f"Next:        {coming.what} at {coming.slot}")
+
+
+def _tell_people(app: App) -> None:
+    """Print how many subscribers and letters there are, by state."""
+    people = app.store.subscribers.count()
+    said = ", ".join(f"{number:,} {state}" for state, number in people.items() if number)
+    click.echo(f"Subscribers: {said or 'none yet'}")
+    letters = app.store.deliveries.count()
+    if said := ", ".join(f"{number:,} {state}" for state, number in letters.items() if number):
+        click.echo(f"Letters:     {said}")
 
 
 def _plain(value: object) -> object:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import urllib.parse
 from collections import Counter
+from email.utils import parseaddr
 
 import click
 
@@ -19,12 +21,16 @@ from feeds.cli.common import (
     places,
     plural,
 )
-from feeds.errors import LockError, NotFoundError, UsageError
+from feeds.cli.letters import meter, tell_awaited, tell_edition, tell_finish, tell_letters
+from feeds.errors import FeedsError, LockError, NotFoundError, StoreError, UsageError
 from feeds.model import edition_path
-from feeds.pipeline import Summary, upkeep
+from feeds.pipeline import Summary, notices, post, upkeep
 from feeds.store.subscribers import ACTIVE
 
+log = logging.getLogger(__name__)
+
 _NOTHING = "Nothing to deliver"
+_UNDELIVERED = ("deferred", "failed", "uncertain")
 _KEYS = {
     "digests": ("read", "unchanged", "quarantined", "failed"),
     "articles": ("new", "updated", "unchanged"),
@@ -55,23 +61,29 @@ def run(context: click.Context, no_send: bool, archive: bool, sweep: bool, as_js
       feeds run --archive          file old digests without mailing them
       feeds run --json | jq .articles.new
     """
+    sends = not (no_send or archive)
     with application(context, "run") as app:
+        if sends:
+            post.check(app.settings)
         if sweep:
             _sweep(app)
         done = pipeline.run(app, send_letters=not no_send, archive=archive, progress=bar)
+        if sends:
+            _tell_operator(app)
         if as_json:
             emit(_as_json(done))
         else:
             _tell(app, done)
-        if not (no_send or archive):
+        if sends:
             _tell_held(app)
+            tell_awaited(app)
     return 0 if done.clean else SOME_FAILED
 
 
 @click.command()
 @places
 @click.option("--now", is_flag=True, help="Compose an edition first, if something is new.")
-@click.option("--to", metavar="ADDRESS", help="Deliver only to this subscriber.")
+@click.option("--to", metavar="ADDRESS", help="Deliver only to this one; `me` is operator.email.")
 @click.option("--again", metavar="SLOT", help="Repeat the letters of a slot, as 2026-01-02T0800.")
 @click.option("--release", is_flag=True, help="Lift the stop after a restore, then deliver.")
 @click.option("--dry-run", is_flag=True, help="Say what would be delivered, deliver nothing.")
@@ -88,21 +100,23 @@ def send(  # noqa: PLR0913, PLR0917 -- one parameter an option
 ) -> int:
     """Deliver the letters of editions that are open or due.
 
-    After a restore nothing is delivered until --release: look with --release --dry-run before.
+    The first letters over SMTP go by this command alone; after that, by feeds watch and feeds run as
+    well. After a restore nothing is delivered until --release: look with --release --dry-run before.
 
     \b
     Examples:
-      feeds send
-      feeds send --now --to you@example.org
+      feeds send --dry-run
+      feeds send --now --to me
       feeds send --again 2026-01-02T0800
     """
     if release and (to or again):
         raise UsageError("--release lets all go that is due; --to and --again come after it")
     try:
         with application(context, None if dry_run else "send") as app:
-            person = app.store.subscribers.find(to).email if to else None
+            post.check(app.settings)
+            person = _recipient(app, to) if to else None
             slot = _slot(again) if again else None
-            if slot and not app.store.editions.find(slot):
+            if slot and not pipeline.repeatable(app, slot):
                 raise NotFoundError("edition", str(again))
             if dry_run:
                 _tell_waiting(app, slot, person, now=now, as_json=as_json)
@@ -113,27 +127,54 @@ def send(  # noqa: PLR0913, PLR0917 -- one parameter an option
                 _release(app)
             return _send(app, slot, person, now=now, as_json=as_json)
     except LockError as error:
-        if not release:
+        if release:
+            return _release_beside(context, error.holder, as_json=as_json)
+        if to or again or now or not _begin_beside(context, error.holder):
             raise
-        return _release_beside(context, error.holder, as_json=as_json)
+        if as_json:
+            emit(dict.fromkeys(_KEYS["deliveries"], 0))
+        return 0
+
+
+def _recipient(app: App, to: str) -> str:
+    """Return the address of a subscriber; `me` is the operator."""
+    if to != "me":
+        return app.store.subscribers.find(to).email
+    if app.settings.operator.email is None:
+        raise UsageError("--to me needs an address: set email below [operator] in feeds.toml")
+    mine = parseaddr(app.settings.operator.email)[1]
+    known = app.store.subscribers.seek(mine)
+    if known is None or known.state != ACTIVE:
+        raise UsageError(f"--to me: not subscribed; `feeds subscribers add {mine}` mends that")
+    return known.email
 
 
 def _send(app: App, slot: str | None, person: str | None, *, now: bool, as_json: bool) -> int:
     """Deliver what is due, or a slot again, to one or to all; return the status."""
-    moment = app.now()
+    moment, first = app.now(), pipeline.awaits_hand(app)
     composed = pipeline.compose_at_once(app, moment) if now else Counter[str]()
-    slotted = app.store.editions.find(slot) if slot else pipeline.due(app, moment)
-    done: Counter[str] = Counter()
-    for one in slotted:
-        done += pipeline.send(app, one, only=person, again=bool(slot), progress=bar)
+    slotted = pipeline.repeatable(app, slot) if slot else pipeline.due(app, moment)
+    if pipeline.held(app) is None:
+        tell_finish(app, slotted, person, again=bool(slot))
+    if slot or person:
+        post.recover(app)
+        done: Counter[str] = Counter()
+        for one in slotted:
+            done += pipeline.send(app, one, only=person, again=bool(slot), progress=meter)
+    else:
+        done = pipeline.deliver(app, moment, by_hand=True, progress=meter)
     if as_json:
         emit({key: done[key] for key in _KEYS["deliveries"]})
-    elif not +done:
-        click.echo(_NOTHING)
     else:
-        _tell_letters(app, done)
+        if not +done:
+            click.echo(_NOTHING)
+        tell_letters(app, done)
+        tell_awaited(app)
+    if first and not pipeline.awaits_hand(app):
+        click.echo("From now on `feeds watch` and `feeds run` send letters, too.", err=True)
     _tell_held(app)
-    return SOME_FAILED if composed["failed"] or done["failed"] or done["deferred"] else 0
+    failed = composed["failed"] or any(done[key] for key in _UNDELIVERED)
+    return SOME_FAILED if failed else 0
 
 
 def _release(app: App) -> None:
@@ -149,6 +190,16 @@ def _release_beside(context: click.Context, holder: str, *, as_json: bool) -> in
         emit(dict.fromkeys(_KEYS["deliveries"], 0))
     click.echo(f"Released; {holder} delivers what is due.", err=True)
     return 0
+
+
+def _begin_beside(context: click.Context, holder: str) -> bool:
+    """Let `feeds watch`, which holds the lock, send the first letters; return whether they waited."""
+    with application(context) as app:
+        if not (holder.startswith("feeds watch") and pipeline.awaits_hand(app)):
+            return False
+        pipeline.begin(app)
+    click.echo(f"Begun: {holder} sends what is due, from now on by itself.", err=True)
+    return True
 
 
 def _tell_held(app: App) -> None:
@@ -177,25 +228,35 @@ def _sweep(app: App) -> None:
 def _tell_waiting(
     app: App, slot: str | None, person: str | None, *, now: bool, as_json: bool
 ) -> None:
-    """Say what `send` would do, a line an edition, and do nothing."""
-    lines: list[tuple[str, dict[str, object]]] = []
+    """Say what `send` would do, some lines an edition, and do nothing."""
+    nothing = True
     for made in pipeline.fresh(app, app.now()) if now else ():
+        nothing = False
         articles = plural(len(made.briefs), "article")
-        carried = {"edition": made.name, "subject": made.subject, "articles": len(made.briefs)}
-        lines.append((f"{made.name}: would carry {articles}: {made.subject}", carried))
-    for slotted, people in pipeline.waiting(app, again=slot):
-        if letters := sum(person in {None, one.email} for one in people):
-            said = f"{slotted.name} {slotted.slot}: {plural(letters, 'letter')} to deliver"
-            lines.append(
-                (said, {"edition": slotted.name, "slot": slotted.slot, "letters": letters})
-            )
-    for said, value in lines:
         if as_json:
-            emit(value)
+            carried = {"subject": made.subject, "articles": len(made.briefs)}
+            emit({"edition": made.name} | carried)
         else:
-            click.echo(said)
-    if not lines and not as_json:
+            click.echo(f"{made.name}: would carry {articles}: {made.subject}")
+    before = 0
+    for slotted, people in pipeline.waiting(app, again=slot):
+        if wanted := [one for one in people if person in {None, one.email}]:
+            nothing = False
+            tell_edition(app, slotted, wanted, before, as_json=as_json)
+            before += len(wanted)
+    if nothing and not as_json:
         click.echo(_NOTHING)
+
+
+def _tell_operator(app: App) -> None:
+    """Mail the operator, if there is something to say; that this fails fails nothing else."""
+    try:
+        if notices.tell(app, app.now()):
+            notices.post_now(app, app.now())
+    except StoreError:
+        raise
+    except FeedsError as error:
+        pipeline.report(log, error, "operator not told", "operator.email")
 
 
 COMMANDS = (run, send)
@@ -225,20 +286,12 @@ def _tell(app: App, done: Summary) -> None:
     click.echo(
         f"Documents  {written} written to {app.out}/" + (f", {removed} removed" if removed else "")
     )
-    _tell_letters(app, done.deliveries)
+    tell_letters(app, done.deliveries)
     if done.failures:
         click.echo(f"Failed     {plural(len(done.failures), 'item')}, as said above", err=True)
     if digests["quarantined"]:
         click.echo("           `feeds status` says why a file was quarantined")
     _tell_next(app)
-
-
-def _tell_letters(app: App, deliveries: Counter[str]) -> None:
-    if deliveries["written"]:
-        written = plural(deliveries["written"], "letter")
-        click.echo(f"Letters    {written} written to {app.outbox}/")
-    if failed := deliveries["failed"] + deliveries["deferred"]:
-        click.echo(f"Letters    {failed} not delivered, as said above", err=True)
 
 
 def _tell_next(app: App) -> None:

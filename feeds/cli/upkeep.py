@@ -72,7 +72,7 @@ def restore(context: click.Context, file: Path, as_json: bool) -> None:
     found = settings(context)
     now = opened.clock(os.environ)()
     with opened.lock(found, "restore"):
-        done = backups.restore(found, file, now)
+        done = backups.restore(found, file, now, os.environ)
     if as_json:
         replaced = str(done.replaced) if done.replaced else None
         emit({"made": stamp(done.manifest.made), "replaced": replaced, "key": done.manifest.keyed})
@@ -109,6 +109,8 @@ def _tell_restored(done: Restored, file: Path) -> None:
     click.echo(f"Restored   {file}, made {stamp(done.manifest.made)}")
     if done.replaced is not None:
         click.echo(f"Kept       {done.replaced}/ holds what it replaced; remove it when sure")
+    if done.signer is not None:
+        click.echo(f"Signing    the key that signs letters is at {done.signer}")
     if done.rekeyed:
         click.echo("Key        that of the backup is in place")
     elif not done.manifest.keyed:

@@ -25,14 +25,7 @@ from feeds.model import Source
 DEFAULT_FILE = Path("feeds.toml")
 
 LATER = frozenset({
-    "channel", "digests", "topics",
-    "edition.approve", "edition.catch_up", "edition.empty",
-    "feeds.defaults", "feeds.hub",
-    "mail.bounces", "mail.connections", "mail.dkim_key", "mail.dkim_selector", "mail.give_up",
-    "mail.host", "mail.on_uncertain", "mail.port", "mail.rate", "mail.retry", "mail.security",
-    "mail.unsubscribe", "mail.username",
-    "operator.email", "operator.silent_after",
-    "seeds.on_delete", "web.public_url",
+    "channel", "digests", "topics", "feeds.defaults", "feeds.hub", "seeds.on_delete",
 })  # fmt: skip
 """Names that are reserved and have no effect yet: setting one is warned about, not refused."""
 
@@ -90,23 +83,53 @@ class EditionSettings:
     max_age: timedelta = _key("7d", values.duration, "older articles are published, not mailed")
     max_entries: int = _key(15, values.whole, "the most articles of a letter")
     subject: str = _key("{lead} + {n} more", values.subject, "subject of the letter")
+    approve: str = _key("none", values.choice("none", "required"), "whether an editor approves it")
+    catch_up: str = _key(
+        "merge", values.choice("merge", "each", "skip"), "what slots missed in a downtime become"
+    )
+    empty: str = _key("skip", values.choice("skip", "send"), "a slot with nothing new")
 
 
 @dataclass(frozen=True, slots=True)
 class MailSettings:
     """`[mail]`: how letters leave."""
 
-    transport: str = _key("folder", values.choice("folder"), "letters as files in .feeds/outbox/")
+    transport: str = _key("folder", values.choice("folder", "smtp"), "how letters leave")
+    host: str = _key("127.0.0.1", values.host, "the mail server")
+    port: int | None = _key(None, values.port, "its port; 587, with tls 465, with none 25")
+    security: str = _key(
+        "starttls", values.choice("starttls", "tls", "none"), "how the connection is kept private"
+    )
+    username: str | None = _key(None, values.text, "account; its password is FEEDS_MAIL_PASSWORD")
     sender: str | None = _key(None, values.mailbox, "From, as News <news@example.org>", "from")
     reply_to: str | None = _key(None, values.mailbox, "where answers go")
+    rate: values.Rate | None = _key(None, values.rate, "the most letters, as 30 a minute")
+    retry: tuple[timedelta, ...] = _key(
+        ("1m", "5m", "15m", "1h", "3h", "6h"), values.durations, "pauses between tries"
+    )
+    give_up: timedelta = _key("48h", values.duration, "or at the next slot, if that comes first")
+    on_uncertain: str = _key(
+        "resend", values.choice("resend", "hold"), "a letter that the server may have taken"
+    )
+    connections: int | None = _key(
+        None, values.connections, "to the mail server at once; else one for each 500 letters, to 10"
+    )
+    unsubscribe: str = _key("https", values.choice("https", "mailto"), "how one leaves")
+    dkim_key: Path | None = _key(None, values.path, "PEM file of the key that signs (RFC 6376)")
+    dkim_selector: str = _key("feeds", values.label, "selector of its record in the DNS")
+    bounces: str | None = _key(None, values.text, "where mail that comes back is read")
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """`[web]`: where `feeds serve` listens; by default where `publication.base_url` points."""
+    """`[web]`: where `feeds serve` listens; by default where `publication.base_url` points.
+
+    Without `public_url` there are no subscription pages.
+    """
 
     host: str | None = _key(None, values.text, "address to listen on")
     port: int | None = _key(None, values.port, "port to listen on")
+    public_url: str | None = _key(None, values.public, "public address of the subscription pages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +137,8 @@ class OperatorSettings:
     """`[operator]`: for whoever looks after the installation."""
 
     listen: str | None = _key(None, values.listening, "private address of /healthz and /metrics")
+    email: str | None = _key(None, values.mailbox, "who is told by mail, once a day at most")
+    silent_after: timedelta = _key("26h", values.duration, "when no digest coming is worth a word")
 
 
 @dataclass(frozen=True, slots=True)

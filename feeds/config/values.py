@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 import urllib.parse
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parseaddr
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,6 +21,7 @@ from feeds import slots
 Reader = Callable[[Any], Any]
 
 _LAST_PORT = 65_535
+_MOST_CONNECTIONS = 50
 _LONGEST = timedelta(days=36_500)
 ON_ARRIVAL = "on arrival"
 
@@ -83,6 +86,71 @@ def duration(value: Any) -> timedelta:
     return span
 
 
+def durations(value: Any) -> tuple[timedelta, ...]:
+    """Read a list of durations, or one text with commas."""
+    found = tuple(duration(part) for part in texts(value))
+    if not found:
+        raise ValueError('expected durations, as ["1m", "1h"]')
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `letters` in each span of time."""
+
+    letters: int
+    span: timedelta
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.letters} a {self.unit}"
+
+
+_SPANS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+
+
+def rate(value: Any) -> Rate:
+    """Read a rate in plain words, as `30 a minute`."""
+    words = r"([\d,]+) (?:a|an|per|each|every) (second|minute|hour|day)"
+    found = re.fullmatch(words, " ".join(text(value).lower().split()), re.ASCII)
+    number = int(found[1].replace(",", "") or 0) if found else 0
+    if not found or number < 1:
+        raise ValueError('expected a rate, as "30 a minute"')
+    return Rate(number, _SPANS[found[2]], found[2])
+
+
+def connections(value: Any) -> int:
+    """Read a number of connections, 1 to 50."""
+    number = whole(value)
+    if number > _MOST_CONNECTIONS:
+        raise ValueError(f"expected 1 to {_MOST_CONNECTIONS}")
+    return number
+
+
+def path(value: Any) -> Path:
+    """Read the path of a file."""
+    return Path(text(value)).expanduser()
+
+
+def label(value: Any) -> str:
+    """Read a selector: labels of the DNS, parted by dots."""
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", str(value), re.ASCII):
+        raise ValueError('expected a selector, as "feeds" or "2026.mail"')
+    return str(value)
+
+
+def host(value: Any) -> str:
+    """Read the name or address of a server."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", text(value), re.ASCII):
+        raise ValueError('expected a host, as "mail.example.org"')
+    return str(value).strip("[]")
+
+
 def size(value: Any) -> int:
     """Read a size in bytes, as `1 MB` or `64 MiB`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?i?B)", str(value).strip(), re.ASCII)
@@ -109,6 +177,20 @@ def base(value: Any) -> str:
     if parts.query or parts.fragment:
         raise ValueError('expected the address of out/, as "https://news.example.org/"')
     return str(value).rstrip("/") + "/"
+
+
+_LONGEST_PUBLIC = 40
+
+
+def public(value: Any) -> str:
+    """Read the address of the subscription pages; it ends in one slash, and is short.
+
+    Mail programs break addresses of more than 77 characters, and the token needs its place.
+    """
+    found = base(value)
+    if len(found) > _LONGEST_PUBLIC:
+        raise ValueError(f"expected an address of at most {_LONGEST_PUBLIC} characters")
+    return found
 
 
 def address(value: Any) -> str:

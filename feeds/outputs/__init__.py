@@ -99,10 +99,12 @@ def article(entry: Entry, publication: Publication) -> Document:
     return page.article(entry, publication)
 
 
-def edition(edition: Edition, publication: Publication) -> Document:
+def edition(edition: Edition, publication: Publication, say: page.Words | None = None) -> Document:
     """Return an edition's page: every article of it, the same for all readers.
+
+    `say` gives the words of the page's language, English when it is left out.
 
     Raises:
         TemplateError: the page can't be rendered.
     """
-    return page.edition(edition, publication)
+    return page.edition(edition, publication, say)

@@ -7,10 +7,12 @@ from elsewhere. Pages ask not to be indexed until the source of all they show is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import partial
+from typing import Protocol
 
 from feeds.model import ALL, Brief, Channel, Document, Edition, Entry, Feed, Precision, newest_first
 from feeds.outputs import entries
@@ -31,6 +33,65 @@ from feeds.publication import render as fill
 
 INDEX_PATH = "index.html"
 STYLE_PATH = "style.css"
+
+_PARAGRAPHS = re.compile(r"\n\s*\n")
+
+
+class Words(Protocol):
+    """What an edition's page says, in one language: the words of letters, handed in by the corridor."""
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return the sentence of a key; `n` chooses its form."""
+        ...
+
+    def date(self, day: date | str) -> str:
+        """Return a day for people, also one that stands frozen in English words."""
+        ...
+
+    def edition(self, name: str) -> str:
+        """Return how an edition is called in a sentence."""
+        ...
+
+    def channel(self, slug: str, title: str) -> str:
+        """Return the title of a channel."""
+        ...
+
+
+_ENGLISH: Mapping[str, str] = {
+    "archive": "From the archive",
+    "note": "From the editor",
+    "corrections": "Corrections",
+    "changed": "Earlier editions carried these articles; they have changed since.",
+    "corrected": "Corrected on {date}",
+    "withdrawn": "Withdrawn on {date}",
+    "undated": "Undated; {date}",
+    "nothing": "Nothing new since the last edition.",
+    "articles": "{n} articles",
+    "articles 1": "{n} article",
+    "filed": "{n} older articles were filed on the web and are not in this edition.",
+    "filed 1": "{n} older article was filed on the web and is not in this edition.",
+}
+
+
+class English:
+    """What an edition's page says when the corridor hands in no words."""
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return the sentence of a key; `n` chooses its form."""
+        one = _ENGLISH.get(f"{key} {values.get('n')}")
+        return (one or _ENGLISH[key]).format(**values)
+
+    def date(self, day: date | str) -> str:
+        """Return a day as `2 January 2026`; text as it is."""
+        return day if isinstance(day, str) else f"{day.day} {MONTHS[day.month - 1]} {day.year}"
+
+    def edition(self, name: str) -> str:
+        """Return how an edition is called in a sentence, as `daily edition`."""
+        return f"{name.replace('-', ' ')} edition"
+
+    def channel(self, slug: str, title: str) -> str:  # noqa: ARG002 -- see `Words`
+        """Return the title of a channel as it is."""
+        return title
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +198,27 @@ def article(entry: Entry, publication: Publication) -> Document:
     )
 
 
-def edition(edition: Edition, publication: Publication) -> Document:
-    """Return the page of an edition: its lead, then the others by channel; nothing of a subscriber."""
-    lead = next(brief for brief in edition.briefs if brief.entry == edition.lead)
+def edition(edition: Edition, publication: Publication, say: Words | None = None) -> Document:
+    """Return the page of an edition: its lead, then the others by channel; nothing of a subscriber.
+
+    `say` has the words of the publication's language; without it they are English.
+    """
+    say = say or English()
+    lead = next((brief for brief in edition.briefs if brief.entry == edition.lead), None)
     blocks = [
         Block(
             slug,
-            title,
+            say.channel(slug, title),
             tuple(
-                _briefly(brief, publication)
-                for brief in edition.briefs
+                _briefly(brief, publication, say)
+                for brief in _together(edition.briefs)
                 if brief.channel == slug and brief is not lead
             ),
         )
         for slug, title in edition.channels
     ]
+    slot = datetime.fromisoformat(edition.slot)
+    name, day = _capital(say.edition(edition.name)), say.date(slot.date())
     return _page(
         "edition.html",
         edition.path,
@@ -159,9 +226,13 @@ def edition(edition: Edition, publication: Publication) -> Document:
         subscriptions=_subscriptions((ALL,), publication),
         indexed=False,  # a brief doesn't say who published it
         edition=edition,
-        heading=_edition_title(edition),
-        **_slot(edition),
-        lead=_briefly(lead, publication, own=True),
+        say=say,
+        heading=f"{name}, {day}, {slot:%H:%M}",
+        name=name,
+        day=day,
+        time=f"{slot:%H:%M}",
+        note=[one.strip() for one in _PARAGRAPHS.split(edition.note) if one.strip()],
+        lead=_briefly(lead, publication, say, own=True) if lead else None,
         blocks=[block for block in blocks if block.teasers],
     )
 
@@ -217,19 +288,32 @@ def _teaser(entry: Entry, channel: Channel | None, publication: Publication) -> 
     )
 
 
-def _briefly(brief: Brief, publication: Publication, *, own: bool = False) -> Teaser:
+def _together(briefs: Sequence[Brief]) -> list[Brief]:
+    """Return the briefs in their order, but those of one story side by side."""
+    places: dict[str, int] = {}
+    for at, brief in enumerate(briefs):
+        places.setdefault(brief.story or brief.entry, at)
+    return sorted(briefs, key=lambda brief: places[brief.story or brief.entry])
+
+
+def _briefly(brief: Brief, publication: Publication, say: Words, *, own: bool = False) -> Teaser:
     """Return a brief as it was frozen, with its date in words; `own` names its own channel, too."""
     slugs = (brief.channel, *brief.also) if own else brief.also
     also = (publication.channel(slug) for slug in slugs)
+    day = say.date(brief.date)
     return Teaser(
         path=brief.path,
         title=brief.title,
         summary=brief.summary,
-        date=brief.date if brief.dated else f"Undated; {brief.date}",
+        date=day if brief.dated else say("undated", date=day),
         moment=None,
         source=_named(brief.credit),
         lang=brief.lang if brief.lang != publication.language else None,
-        channels=tuple(channel for channel in also if channel is not None),
+        channels=tuple(
+            replace(channel, title=say.channel(channel.slug, channel.title))
+            for channel in also
+            if channel is not None
+        ),
     )
 
 
@@ -274,17 +358,9 @@ def _block(feed: Feed, publication: Publication) -> Block:
 
 def _edition_title(edition: Edition) -> str:
     """Return an edition's title, as `Daily edition, 2 January 2026, 08:00`."""
-    return "{name} edition, {day}, {time}".format_map(_slot(edition))
-
-
-def _slot(edition: Edition) -> dict[str, str]:
-    """Return an edition's name, and the day and time of its slot, for people."""
     slot = datetime.fromisoformat(edition.slot)
-    return {
-        "name": _capital(edition.name.replace("-", " ")),
-        "day": f"{slot.day} {MONTHS[slot.month - 1]} {slot.year}",
-        "time": f"{slot:%H:%M}",
-    }
+    say = English()
+    return f"{_capital(say.edition(edition.name))}, {say.date(slot)}, {slot:%H:%M}"
 
 
 def _capital(text: str) -> str:

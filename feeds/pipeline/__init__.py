@@ -23,21 +23,28 @@ from feeds.errors import ModelError, StoreError
 from feeds.inbox import Sighting
 from feeds.pipeline import backups, health, upkeep
 from feeds.pipeline.agenda import Coming, coming, figures
-from feeds.pipeline.intake import formats, ingest, look, refuse
-from feeds.pipeline.newsletter import (
+from feeds.pipeline.composing import (
     compose,
     compose_now,
-    due,
     fresh,
+    preview,
+    thaw,
+    upcoming,
+)
+from feeds.pipeline.delivery import (
+    awaits_hand,
+    begin,
+    deliver,
+    due,
     held,
     let_go,
     letter,
-    preview,
+    repeatable,
     send,
-    thaw,
-    upcoming,
     waiting,
 )
+from feeds.pipeline.hand import approve, drop, edition_of, lead, note
+from feeds.pipeline.intake import formats, ingest, look, refuse
 from feeds.pipeline.progress import Progress, quiet, report
 from feeds.pipeline.shelf import (
     ARTICLES,
@@ -56,23 +63,31 @@ __all__ = [
     "Coming",
     "Progress",
     "Summary",
+    "approve",
+    "awaits_hand",
+    "begin",
     "coming",
     "compose",
     "compose_at_once",
     "deliver",
+    "drop",
     "due",
     "due_targets",
+    "edition_of",
     "figures",
     "fresh",
     "held",
     "ingest",
+    "lead",
     "let_go",
     "letter",
     "look_after",
+    "note",
     "note_feeds",
     "preview",
     "publish",
     "publish_all",
+    "repeatable",
     "report",
     "run",
     "send",
@@ -104,7 +119,7 @@ class Summary:
     def clean(self) -> bool:
         """Whether every item of the pass went well."""
         failed = self.digests["quarantined"] + self.digests["failed"] + self.editions["failed"]
-        undelivered = self.deliveries["failed"] + self.deliveries["deferred"]
+        undelivered = sum(self.deliveries[state] for state in ("failed", "deferred", "uncertain"))
         return not (failed or undelivered or self.failures)
 
 
@@ -126,7 +141,7 @@ def run(
         done.editions.update(compose(app, now))
     publish_all(app, targets(app), done, progress=progress)
     if send_letters and not archive:
-        deliver(app, now, done, progress=progress)
+        done.deliveries.update(deliver(app, now, progress=progress))
     return replace(done, seconds=time.monotonic() - began)
 
 
@@ -195,12 +210,6 @@ def look_after(app: App, now: datetime) -> list[health.Check]:
     backups.due_backup(app, now)
     upkeep.nightly(app, now)
     return health.checks(app, now)
-
-
-def deliver(app: App, now: datetime, done: Summary, *, progress: Progress = quiet) -> None:
-    """Send the letters that are due."""
-    for slotted in due(app, now):
-        done.deliveries.update(send(app, slotted, progress=progress))
 
 
 def _ingest(app: App, sighting: Sighting, done: Summary, *, archive: bool) -> None:

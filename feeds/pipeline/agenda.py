@@ -7,7 +7,7 @@ from datetime import datetime
 
 from feeds import slots
 from feeds.app import App
-from feeds.pipeline.newsletter import upcoming
+from feeds.pipeline.composing import upcoming
 from feeds.pipeline.shelf import feeds_schedule
 
 
@@ -23,7 +23,7 @@ class Coming:
 
 def figures(app: App) -> dict[str, int]:
     """Return how many articles, quarantined files, and deliveries by state are on record."""
-    deliveries = app.store.editions.count_deliveries()
+    deliveries = app.store.deliveries.count()
     return {
         "articles": app.store.entries.last_seq(),
         "quarantined": len(app.store.digests.quarantined()),

@@ -1,9 +1,10 @@
-"""The file of a backup: a tar of the record and its key, with a manifest of what each must be.
+"""The file of a backup: a tar of the record and what goes with it, with a manifest of what each must be.
 
 Members stand in this order and no other is known: `manifest.json` (format, version of feeds, revision
-of the tables, when it was made, size and SHA-256 of the others), `feeds.db`, and `secret` when there is
-one; regular files in POSIX ustar blocks, compressed when the name ends in .gz or .tgz. `tar` lists and
-extracts it.
+of the tables, when it was made, size and SHA-256 of the others), `feeds.db`, and, as far as there are
+any, `secret`, `suppressed.jsonl` and `dkim.pem`, the key that signs letters; regular files in POSIX
+ustar blocks, compressed when the name ends in .gz or .tgz. `tar` lists and extracts it. Format 1 knew
+nothing of the last two, and is read as well.
 
 Reading trusts nothing: blocks are read one by one by what the manifest says, so that neither a path, a
 link, an extended header nor a compressed bomb is ever acted upon, and memory stays at a chunk.
@@ -29,14 +30,18 @@ from typing import IO, Any
 
 from feeds.errors import BackupError, UsageError
 
-RECORD, SECRET, MANIFEST = "feeds.db", "secret", "manifest.json"
-"""The names of the members, as in the state folder."""
+RECORD, SECRET, SUPPRESSED = "feeds.db", "secret", "suppressed.jsonl"
+"""Names of members, as in the state folder."""
 
-FORMAT = 1
+DKIM, MANIFEST = "dkim.pem", "manifest.json"
+
+FORMAT = 2
+_READ = (1, FORMAT)
 COMPRESSED = (".gz", ".tgz")
 
 Stream = IO[bytes] | gzip.GzipFile
 
+_MEMBERS = (RECORD, SECRET, SUPPRESSED, DKIM)  # in their order
 _SMALL = 1 << 16  # bytes of a manifest or a key, at most
 _CHUNK = 1 << 20
 _LEVEL = 3  # a tenth larger than at 9, in a third of the time (measured)
@@ -71,7 +76,11 @@ class Manifest:
     @property
     def keyed(self) -> bool:
         """Whether the key is in it."""
-        return any(member.name == SECRET for member in self.members)
+        return self.holds(SECRET)
+
+    def holds(self, name: str) -> bool:
+        """Whether a member of this name is in it."""
+        return any(member.name == name for member in self.members)
 
 
 def pack(file: Path, folder: Path, feeds: str, schema: str, made: datetime) -> Manifest:
@@ -81,7 +90,7 @@ def pack(file: Path, folder: Path, feeds: str, schema: str, made: datetime) -> M
         UsageError: there is something by that name.
         BackupError: it can't be written.
     """
-    there = [name for name in (RECORD, SECRET) if (folder / name).exists()]
+    there = [name for name in _MEMBERS if (folder / name).exists()]
     manifest = Manifest(feeds, schema, made, tuple(_member(folder / name) for name in there))
     with _explained(file), _appearing(file) as raw:
         if file.name.endswith(COMPRESSED):
@@ -208,7 +217,7 @@ def _header(file: Path, stream: Stream) -> tuple[str, int]:
         info = tarfile.TarInfo.frombuf(_exactly(file, stream, _BLOCK), "ascii", "strict")
     except (tarfile.HeaderError, ValueError) as error:
         raise BackupError(str(file), "is no backup made by `feeds backup`") from error
-    if info.type not in _PLAIN or info.name not in {MANIFEST, RECORD, SECRET} or info.size < 0:
+    if info.type not in _PLAIN or info.name not in {MANIFEST, *_MEMBERS} or info.size < 0:
         raise BackupError(str(file), f"holds {info.name!r}, which no backup of ours does")
     return info.name, info.size
 
@@ -220,7 +229,7 @@ def _manifest(file: Path, stream: Stream) -> Manifest:
     text = _exactly(file, stream, size + _padding(size))[:size]
     try:
         said = json.loads(text)
-        if said["format"] != FORMAT:
+        if said["format"] not in _READ:
             reason = f"is of format {said['format']!r}, this version reads {FORMAT}; upgrade feeds"
             raise BackupError(str(file), reason)
         return _understood(said)
@@ -233,9 +242,11 @@ def _understood(said: Mapping[str, Any]) -> Manifest:
     members = tuple(
         Member(str(one["name"]), int(one["size"]), str(one["sha256"])) for one in said["members"]
     )
-    if [one.name for one in members] not in ([RECORD], [RECORD, SECRET]):
+    names = [one.name for one in members]
+    if names[:1] != [RECORD] or names != [name for name in _MEMBERS if name in names]:
         raise ValueError("members")
-    if members[0].size < 0 or not all(0 <= one.size <= _SMALL for one in members[1:]):
+    small = {SECRET, DKIM}
+    if any(one.size < 0 or (one.name in small and one.size > _SMALL) for one in members):
         raise ValueError("sizes")
     made = datetime.fromisoformat(said["made"])
     if made.utcoffset() is None:

@@ -1,4 +1,4 @@
-"""Backup and restore: the record with its key in one file, and back.
+"""Backup and restore: the record with its keys in one file, and back.
 
 **Restore survives a kill at any moment.** Nothing of the present record is touched before the archive is
 unpacked into `restoring/`, held against its manifest, examined page by page, brought to this version's
@@ -14,8 +14,12 @@ tables and stopped from mailing. Then, with nobody having the record open:
    command would make an empty one, and all of seeds/ would be mailed again.
 5. The key follows by a rename of its own. A kill before leaves the new record with the old key, which
    mails nothing; restoring again puts the key in place.
+6. So does the file of suppressions, which holds what both files did. The new record has applied it
+   already: whoever left since the backup was made has left. A kill before leaves the present file,
+   from which the record, as it notes another size, brings itself up to date.
 
-Power loss is a kill: each step is on disk before the next begins.
+Power loss is a kill: each step is on disk before the next begins. The key that signs letters is put
+where `mail.dkim_key` says if nothing is there, else beside the record.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,8 +39,8 @@ from feeds import __version__
 from feeds.app import App
 from feeds.config import Settings
 from feeds.errors import BackupError, FeedsError, StoreError, UsageError
-from feeds.pipeline import archive
-from feeds.pipeline.archive import RECORD, SECRET, Manifest, sync
+from feeds.pipeline import archive, suppressed
+from feeds.pipeline.archive import DKIM, RECORD, SECRET, SUPPRESSED, Manifest, sync
 from feeds.store import Store
 from feeds.store import backup as copies
 from feeds.store.notes import Note
@@ -57,15 +61,19 @@ _PATIENCE = timedelta(hours=1)  # after a backup that failed
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did. `replaced` holds what stood there before, if anything did."""
+    """What a restore did. `replaced` holds what stood there before, if anything did.
+
+    `signer` is where the key that signs letters was put, None when it was there or there was none.
+    """
 
     manifest: Manifest
     replaced: Path | None
     rekeyed: bool
+    signer: Path | None = None
 
 
 def backup(app: App, file: Path) -> Path:
-    """Write the record and its key to a new file, mode 0600, while others use the record.
+    """Write the record and its keys to a new file, mode 0600, while others use the record.
 
     Raises:
         UsageError: there is something by that name, or no folder to put it in.
@@ -86,17 +94,25 @@ def backup(app: App, file: Path) -> Path:
         if faults := copies.examine(folder / RECORD):
             reason = f"the record is damaged ({faults[0]}); see `feeds doctor`"
             raise BackupError(str(file), reason)
-        with suppress(FileNotFoundError):
-            _copy(state / SECRET, folder / SECRET)
+        # The file of suppressions after the record: it may know more, never less.
+        beside = {SECRET: state / SECRET, SUPPRESSED: state / SUPPRESSED}
+        if settings.mail.dkim_key is not None:
+            beside[DKIM] = settings.mail.dkim_key
+        for name, path in beside.items():
+            with suppress(FileNotFoundError):
+                _copy(path, folder / name)
         schema = copies.revision(folder / RECORD) or ""
         archive.pack(file, folder, __version__, schema, app.now())
     return file
 
 
-def restore(settings: Settings, file: Path, now: datetime) -> Restored:
+def restore(
+    settings: Settings, file: Path, now: datetime, environ: Mapping[str, str] | None = None
+) -> Restored:
     """Put the record of a backup in place of the present one, and stop all mail until it is released.
 
-    The caller holds the lock of the state folder. The present record may be damaged or missing; it is
+    Who left since it was made stays so; `environ` may give the key by which they are known. The caller
+    holds the lock of the state folder. The present record may be damaged or missing; it is
     kept in `replaced-.../`, never deleted. See the module's docstring for what a kill leaves.
 
     Raises:
@@ -111,14 +127,16 @@ def restore(settings: Settings, file: Path, now: datetime) -> Restored:
         try:
             manifest = archive.unpack(file, fresh)
             _prove(file, fresh / RECORD, manifest)
-            _stop_mail(fresh / RECORD, file, now)
             with copies.alone(state):
+                keys = suppressed.keys(state, environ or {}, fresh / SECRET)
+                _prepare(fresh, state, file, keys, now)
                 rekeyed = manifest.keyed and not _same(state / SECRET, fresh / SECRET)
                 replaced = _exchange(state, fresh, now, rekeyed=rekeyed)
+                signer = _put_signer(settings, fresh / DKIM)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     log.info("record restored file=%s", file)
-    return Restored(manifest, replaced, rekeyed)
+    return Restored(manifest, replaced, rekeyed, signer)
 
 
 def verify(file: Path) -> Manifest:
@@ -248,12 +266,22 @@ def _prove(file: Path, record: Path, manifest: Manifest) -> None:
         )
 
 
-def _stop_mail(record: Path, file: Path, now: datetime) -> None:
-    """Note in an unpacked record that nothing is mailed, and that `out/` is to be made again."""
-    why = f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC: restored from {printable(file.name)}"
+def _prepare(fresh: Path, state: Path, file: Path, keys: list[bytes], now: datetime) -> None:
+    """Make an unpacked record fit to take the present one's place.
+
+    It brings nobody back who has left since, mails nothing, and has `out/` made again. The files of
+    suppressions become one.
+    """
+    record, why = fresh / RECORD, f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC: restored from"
+    lines = suppressed.merge(fresh / SUPPRESSED, state / SUPPRESSED)
+    (fresh / SUPPRESSED).unlink(missing_ok=True)
+    size = suppressed.write(fresh / SUPPRESSED, lines) if lines else 0
     with Store(record) as store:  # brings its tables up to date
+        suppressed.apply(store, lines, keys, now)
+        if lines:  # under no key: the next look at the file holds all of it against the record
+            store.suppressions.mark(size, "")
         store.documents.forget()
-        store.notes.write(Note.HELD, why)
+        store.notes.write(Note.HELD, f"{why} {printable(file.name)}")
     if not copies.settle(record):
         raise BackupError(str(file), "the record in it can't be written to")
     with record.open("rb") as written:
@@ -276,7 +304,27 @@ def _exchange(state: Path, fresh: Path, now: datetime, *, rekeyed: bool) -> Path
     if rekeyed:
         (fresh / SECRET).replace(state / SECRET)
         sync(state)
+    if (fresh / SUPPRESSED).exists():
+        (fresh / SUPPRESSED).replace(state / SUPPRESSED)
+        sync(state)
     return replaced
+
+
+def _put_signer(settings: Settings, fresh: Path) -> Path | None:
+    """Put the key that signs letters where it belongs; what is there is never written over."""
+    wanted = settings.mail.dkim_key
+    if not fresh.exists() or (wanted is not None and _same(wanted, fresh)):
+        return None
+    beside = settings.state_folder / DKIM
+    free = wanted is not None and not os.path.lexists(wanted) and wanted.parent.is_dir()
+    target = wanted if wanted is not None and free else beside
+    if target == beside and os.path.lexists(beside):
+        if _same(beside, fresh):
+            return None
+        beside.unlink()
+    _copy(fresh, target)
+    sync(target.parent)
+    return target
 
 
 def _keep(state: Path, paths: list[Path], now: datetime) -> Path | None:

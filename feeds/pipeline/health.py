@@ -12,7 +12,6 @@ import re
 import shutil
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,12 +20,14 @@ from feeds import inbox
 from feeds.app import App
 from feeds.config import Settings
 from feeds.errors import BackupError, FeedsError, UsageError
-from feeds.pipeline import backups, upkeep
+from feeds.pipeline import backups, mailcheck, upkeep
 from feeds.pipeline.archive import RECORD, SECRET
-from feeds.pipeline.newsletter import held
+from feeds.pipeline.checks import Check
 from feeds.store import backup as copies
 from feeds.store.notes import Note
 from feeds.store.schema import REVISIONS
+
+__all__ = ["LEAST_FREE", "Check", "checks", "examine"]
 
 LEAST_FREE = 100_000_000
 """Bytes of disk that must be free, at least; below 5 % of the disk, 1 GB."""
@@ -39,16 +40,6 @@ _INOTIFY = Path("/proc/sys/fs/inotify")
 _WANTED = {"max_user_watches": 1024, "max_user_instances": 16, "max_queued_events": 1024}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at. `advice` names what mends it, and is empty when it is well."""
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str = ""
-
-
 def checks(app: App, now: datetime) -> list[Check]:
     """Return the quick checks of an open record."""
     settings = app.settings
@@ -57,7 +48,7 @@ def checks(app: App, now: datetime) -> list[Check]:
         Check("record", ok=True, detail=f"{settings.state_folder / RECORD} opens"),
         _there("seeds", seeds.is_dir(), f"{seeds}/", "make this folder, or name another: --seeds"),
         _there("out", index.is_file(), str(index), "`feeds run` writes it"),
-        _sending(app),
+        *mailcheck.quick(app, now),
         _clock(app, now),
         *_disks(settings),
     ]
@@ -80,6 +71,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
                 known = {check.name for check in found}
                 found += [check for check in checks(app, now) if check.name not in known]
                 found += [*_key(app), *_swept(upkeep.survey(app), app)]
+                found += mailcheck.examine(app, now)
         except FeedsError as error:
             mend = "mend that, and ask `feeds doctor` again"
             found.append(Check("opening", ok=False, detail=str(error), advice=mend))
@@ -90,13 +82,6 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
 
 def _there(name: str, ok: bool, detail: str, advice: str) -> Check:
     return Check(name, ok, detail if ok else f"{detail} is missing", "" if ok else advice)
-
-
-def _sending(app: App) -> Check:
-    if (why := held(app)) is None:
-        return Check("sending", ok=True, detail="letters go out when they are due")
-    advice = "`feeds send --release` lifts it; with --dry-run it shows what would go"
-    return Check("sending", ok=False, detail=f"stopped since {why}", advice=advice)
 
 
 def _clock(app: App, now: datetime) -> Check:

@@ -14,7 +14,7 @@ from feeds import publish as files
 from feeds.app import App
 from feeds.config.values import ON_ARRIVAL
 from feeds.model import ALL, Document
-from feeds.pipeline.newsletter import thaw
+from feeds.pipeline.composing import thaw
 from feeds.pipeline.progress import Progress, quiet
 from feeds.store.documents import Made
 from feeds.store.notes import Note
@@ -115,14 +115,19 @@ def _publish_articles(app: App, state: str, since: int, progress: Progress) -> C
 
 
 def _publish_editions(app: App, state: str, since: int) -> Counter[str]:
-    composed = app.store.editions.composed_after(since)
+    revised = app.store.editions.revised()
+    composed = app.store.editions.composed_after(since, revised)
     if not composed:
         return Counter()
     from feeds import outputs  # noqa: PLC0415 -- feedgen and Jinja2, 0.1 s
+    from feeds.letters import words  # noqa: PLC0415 -- the same
 
-    pages = [outputs.edition(thaw(slotted), app.publication) for slotted in composed]
+    say = words.say(app.publication.language)
+    pages = [outputs.edition(thaw(slotted), app.publication, say) for slotted in composed]
     done = _shelve(app, EDITIONS, pages)
-    app.store.documents.settle(EDITIONS, Made(state, composed[-1].id))
+    newest = max(since, *(slotted.id for slotted in composed))
+    app.store.documents.settle(EDITIONS, Made(state, newest))
+    app.store.editions.made_again(revised)
     return done
 
 
@@ -152,7 +157,7 @@ def _publish_channel(app: App, slug: str, state: str, since: int | None) -> Coun
 
 def _publish_site(app: App, state: str) -> Counter[str]:
     change = app.store.entries.last_change()
-    state = f"{state} {app.store.editions.newest_id()}"
+    state = f"{state} {app.store.editions.newest_id()} {app.store.editions.revisions()}"
     known = app.store.documents.made().get(SITE)
     if known == Made(state, change):
         return Counter(unchanged=len(app.store.documents.paths(SITE)))

@@ -27,6 +27,8 @@ from feeds.store.notes import Note
 log = logging.getLogger(__name__)
 
 _NIGHT = "every day at 03:30"
+_SILENT = timedelta(days=30)  # who doesn't answer a question for longer never asked for it
+_RETURNS = timedelta(days=90)  # as far back as bounces count
 _STALE = timedelta(hours=1)  # a temporary file that is older belongs to nobody any more
 
 
@@ -114,13 +116,17 @@ def prune(app: App, now: datetime) -> Counter[str]:
     """Remove what is older than `[retention]` says; count `deliveries`, `letters`, and so on.
 
     No delivery goes that is younger than the longest `max_age` of an edition, or whose letter is still
-    kept. The caller holds the lock. Harmless when repeated.
+    kept. Bounces go after 90 days; after 30, who was asked whether they subscribed and never answered.
+    The caller holds the lock. Harmless when repeated.
     """
     keep, upkeep = app.settings.retention, app.store.upkeep
     done: Counter[str] = Counter(letters=_discard(app, now - keep.outbox, now))
     longest = max((one.max_age for one in app.settings.editions), default=timedelta())
     ended = max(keep.deliveries, keep.outbox, longest)
     done["deliveries"] = upkeep.prune_deliveries(now - ended)
+    done["messages"] = upkeep.prune_messages(now - ended)
+    done["bounces"] = upkeep.prune_bounces(now - _RETURNS)
+    done["pending"] = upkeep.prune_pending(now - _SILENT)
     if keep.quarantine is not None:
         done["quarantine"] = upkeep.prune_quarantine(now - keep.quarantine)
     if keep.consent is not None:
@@ -178,6 +184,7 @@ def _discard(app: App, before: datetime, now: datetime) -> int:
         if not app.outbox.is_dir():
             return 0
         names = {outbox.file_name(*letter) for letter in app.store.upkeep.written(before)}
+        names |= {f"message-{number}.eml" for number in app.store.upkeep.written_mail(before)}
         return outbox.discard(app.outbox, names, (now - _STALE).timestamp())
     except OSError as error:
         raise StoreError(str(app.outbox), error.strerror or str(error)) from error

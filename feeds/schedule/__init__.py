@@ -24,11 +24,13 @@ from feeds.errors import ConfigError, FeedsError, StoreError
 from feeds.inbox import Sighting
 from feeds.inbox.settle import Hint, Pending, observe, ready_at, told
 from feeds.inbox.watch import Watcher
-from feeds.pipeline import Summary
+from feeds.pipeline import Summary, notices, returns
+from feeds.pipeline.despatch import Pace
 from feeds.pipeline.progress import T, report
 from feeds.schedule import service
 from feeds.schedule.alarm import Alarm
 from feeds.schedule.pulse import Pulse
+from feeds.store.notes import Note
 from feeds.text import printable
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ _DISTRUST = 2
 _BURST = 200  # hints of a round after which a scan follows soon: the kernel may have lost others
 _SOON = 1.0  # seconds
 _STATUS = 500  # characters
+_RETURNS = timedelta(hours=1)  # between looks at mail that came back
+_SLICE = 15.0  # seconds of sending after which the other work has its turn
 
 
 class Bell:
@@ -116,6 +120,7 @@ class Watch:
         self._next_scan = self._signed = clock()
         self._last = (app.now(), clock())
         self._distrust = 0
+        self._pace = Pace(app.settings.mail.rate, clock)
         self._coming: list[pipeline.Coming] = []
 
     def close(self) -> None:
@@ -133,7 +138,7 @@ class Watch:
         ready = self._ready(began)
         if ready or (full and not self._pending):
             self._try("intake", lambda: self._take_in(ready, done))
-        if full or ready or any(one.at <= now for one in self._coming):
+        if full or ready or self._pace.cut or any(one.at <= now for one in self._coming):
             self._carry_on(done, now, full=full)
             self._coming = pipeline.coming(self.app, now)
             self._alarm.set(one.at for one in self._coming)
@@ -162,6 +167,8 @@ class Watch:
         if (old.web, old.operator, old.out_folder) != (found.web, found.operator, found.out_folder):
             log.warning("configuration: where to serve changes at the next start")
         self.app = opened.reconfigured(self.app, found)
+        if old.mail.rate != found.mail.rate:
+            self._pace = Pace(found.mail.rate, self._clock)
         self._next_scan = self._clock()
         log.info("configuration read anew")
 
@@ -233,8 +240,11 @@ class Watch:
             raise FeedsError(f"{failed} not composed, as said before")
 
     def _deliver(self, done: Summary, now: datetime) -> None:
-        pipeline.deliver(self.app, now, done, progress=self._until_stopped)
-        if failed := done.deliveries["failed"] + done.deliveries["deferred"]:
+        self._pace.allow(_SLICE)
+        done.deliveries.update(
+            pipeline.deliver(self.app, now, progress=self._until_stopped, pace=self._pace)
+        )
+        if failed := sum(done.deliveries[state] for state in ("failed", "deferred", "uncertain")):
             raise FeedsError(f"{failed} not delivered, as said before")
 
     def _publish(self, done: Summary, now: datetime) -> None:
@@ -249,6 +259,19 @@ class Watch:
         for check in pipeline.look_after(self.app, now):
             if check.name not in _TRIED:
                 self._note(check.name, None if check.ok else f"{check.detail}; {check.advice}")
+        self._try("notices", lambda: notices.tell(self.app, now))
+        if self._may_read_returns(now):
+            self._try("bounces", lambda: returns.read_returns(self.app, now))
+
+    def _may_read_returns(self, now: datetime) -> bool:
+        """Whether what came back is to be read, once an hour; notes that it is, whatever comes of it."""
+        if self.app.settings.mail.bounces is None:
+            return False
+        last = self.app.store.notes.moment(Note.RETURNS)
+        if last is not None and last <= now < last + _RETURNS:
+            return False
+        self.app.store.notes.mark(Note.RETURNS, now)
+        return True
 
     def _trusts(self, now: datetime, *, full: bool) -> bool:
         """Whether the clock went on as time did; after a jump it is trusted again two looks later."""
@@ -268,7 +291,8 @@ class Watch:
     def _until(self) -> float:
         settle = self.app.settings.seeds.settle.total_seconds()
         looks = (ready_at(one, settle) for one in self._pending.values())
-        return min((self._next_scan, *looks)) - self._clock()
+        goes_on = [max(self._pace.free, self._clock())] if self._pace.cut else []
+        return min((self._next_scan, *looks, *goes_on)) - self._clock()
 
     def _until_stopped(self, _label: str, items: Sequence[T], /) -> Iterable[T]:
         """Go through items until asked to stop, with signs of life for systemd in between."""

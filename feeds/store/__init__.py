@@ -13,12 +13,15 @@ from typing import Self
 
 from feeds.store import backup, migrate
 from feeds.store.database import Database
+from feeds.store.deliveries import Deliveries
 from feeds.store.digests import Digests
 from feeds.store.documents import Documents
 from feeds.store.editions import Editions
 from feeds.store.entries import Entries
+from feeds.store.messages import Messages
 from feeds.store.notes import Note, Notes
 from feeds.store.subscribers import Subscribers
+from feeds.store.suppressions import Suppressions
 from feeds.store.upkeep import Upkeep
 
 
@@ -42,7 +45,10 @@ class Store:
         self.entries = Entries(self._database)
         self.documents = Documents(self._database)
         self.editions = Editions(self._database)
+        self.deliveries = Deliveries(self._database)
         self.subscribers = Subscribers(self._database)
+        self.suppressions = Suppressions(self._database)
+        self.messages = Messages(self._database)
         self.notes = Notes(self._database)
         self.upkeep = Upkeep(self._database)
         try:

@@ -13,8 +13,12 @@ import sqlalchemy as sa
 from feeds.errors import NotFoundError
 from feeds.model import Article, Classification, Digest, Entry, EntryId
 from feeds.store import identity, rows
-from feeds.store.database import Database, insert, into, pairs
+from feeds.store.database import Database, chunks, insert, into, pairs
 from feeds.store.schema import changes, classifications, entries, placements
+from feeds.text import words
+
+CORRECTED, WITHDRAWN = "corrected", "withdrawn"
+"""Kinds of changes that whoever was sent an article is told: its words are others now, or it is gone."""
 
 _OWN, _ALSO, _LEFT = "own", "also", "left"
 _CANDIDATES = 100
@@ -66,6 +70,15 @@ class Desk:
     authority: str
     all_channel: str
     archive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """An entry as it stands now, and when it was last `corrected` or `withdrawn`."""
+
+    entry: Entry
+    kind: str
+    at: datetime
 
 
 class Entries:
@@ -127,6 +140,27 @@ class Entries:
             )
         with self._database.read() as connection:
             return connection.scalar(query) or 0
+
+    def amended(self, after: int, through: int) -> Iterator[Amendment]:
+        """Yield the entries corrected or withdrawn after a change through another, the latest first.
+
+        Each once, by its last such change.
+        """
+        query = (
+            sa.select(changes.c.entry, changes.c.kind, changes.c.at)
+            .where(changes.c.seq > after, changes.c.seq <= through)
+            .where(changes.c.kind.in_((CORRECTED, WITHDRAWN)))
+            .order_by(changes.c.seq.desc())
+        )
+        with self._database.read() as connection:
+            last: dict[int, tuple[str, datetime]] = {}
+            for seq, kind, at in connection.execute(query):
+                last.setdefault(seq, (kind, at))
+            for some in chunks(last):
+                found = rows.load(connection, rows.ENTRIES.where(entries.c.seq.in_(some)))
+                by_seq = {entry.seq: entry for entry in found}
+                for seq in some:
+                    yield Amendment(by_seq[seq], *last[seq])
 
     def window(self, channel: str, limit: int, days: timedelta | None) -> list[Entry]:
         """Return what a channel's feed holds: the entries that entered or changed last, latest first.
@@ -277,12 +311,31 @@ def _improve(
     if same_publisher and replace(before, views=after.views) == after:
         _change(connection, seq, "views", received)
         return "updated"
-    change = _change(connection, seq, "updated", received)
+    kind = CORRECTED if text_changed and _reworded(before, after) else "updated"
+    change = _change(connection, seq, kind, received)
     if text_changed and connection.scalar(_BY_HUMAN, {"known": seq}) is None:
         _move(connection, desk, filing, seq, change)
     else:
         connection.execute(_BRING_UP, {"known": seq, "change": change})
     return "updated"
+
+
+def _reworded(before: Article, after: Article) -> bool:
+    """Whether something that an article said is said no more, or otherwise, be it by one word.
+
+    It isn't where each paragraph is still there, whole and in its order: the article got fuller. Of a
+    text that was cut, all is one paragraph, and its last word may be half of one.
+    """
+    now = f" {' '.join(words(' '.join(after.paragraphs)))} "
+    then = [" ".join(words(paragraph)) for paragraph in before.paragraphs]
+    if before.truncated:
+        then = [" ".join(then).rpartition(" ")[0]]
+    at = 0
+    for paragraph in filter(None, then):
+        if (found := now.find(f" {paragraph} ", at)) < 0:
+            return True
+        at = found + len(paragraph) + 1
+    return words(before.title) != words(after.title)
 
 
 def _move(connection: sa.Connection, desk: Desk, filing: Filing, seq: int, change: int) -> None:

@@ -23,6 +23,9 @@ class Note(StrEnum):
     FEEDS_SLOT = "feeds_slot"
     BACKUP_FAILED = "backup_failed"
     FORGOTTEN = "received_by_all_through"
+    MAILED = "mailed"
+    SERVER = "mail_server"
+    RETURNS = "returns_read"
 
 
 class Notes:

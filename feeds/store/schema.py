@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every released shape of the record, the newest last."""
 
 
@@ -141,7 +141,8 @@ changes = sa.Table(
     sa.Column("at", Moment, nullable=False),
     sqlite_autoincrement=True,
 )
-"""The record sequence: one row whenever an entry is `new`, `updated`, or had its `views` counted."""
+"""The record sequence: one row whenever an entry is `new`, `updated`, `corrected` (what people read was
+changed), `withdrawn`, or had its `views` counted."""
 
 classifications = sa.Table(
     "classifications",
@@ -211,12 +212,16 @@ editions = sa.Table(
     sa.Column("through", sa.Integer, nullable=False),
     sa.Column("decided", Moment, nullable=False),
     sa.Column("content", sa.Text),
+    sa.Column("change", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("approval", sa.Text),
     sa.UniqueConstraint("name", "slot"),
     sa.Index("ix_editions_last", "name", "fires"),
     sa.Index("ix_editions_fires", "fires"),
 )
-"""One row a slot: `open` (composed while nobody subscribed), `composed`, or `skipped`. `through` is
-the last entry considered; `content` is the frozen edition."""
+"""One row a slot: `open` (composed while nobody subscribed), `composed`, `skipped`, or `superseded` (not
+approved before the next one came). `through` is the last entry considered and `change` the last change
+of the record; `content` is the frozen edition.
+`approval` is `awaited` or `given` where an editor has to approve before anything goes."""
 
 due = sa.Table(
     "due",
@@ -241,9 +246,11 @@ subscribers = sa.Table(
     sa.Column("languages", sa.JSON, nullable=False),
     sa.Column("token_version", sa.Integer, nullable=False),
     sa.Column("joined", Moment, nullable=False),
+    sa.Column("asked", Moment),
     sqlite_autoincrement=True,
 )
-"""Who receives letters. An id is never used again: letters and tokens are derived from it."""
+"""Who receives letters. An id is never used again: letters and tokens are derived from it. `asked` is
+when a confirmation was last asked for by mail, while the answer is awaited."""
 
 consents = sa.Table(
     "consents",
@@ -256,6 +263,44 @@ consents = sa.Table(
 )
 """Append only: how each subscription began and ended, without the address."""
 
+bounces = sa.Table(
+    "bounces",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("subscriber", sa.ForeignKey("subscribers.id"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("status", sa.Text),
+    sa.Column("edition", sa.Integer),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_bounces_subscriber", "subscriber", "at"),
+)
+"""Letters that came back, `hard` or `soft`, and complaints, for the rules of suppression."""
+
+blocks = sa.Table(
+    "blocks",
+    metadata,
+    sa.Column("hash", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+"""Keyed hashes of addresses whose owners are erased: no import brings them back."""
+
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("edition", sa.ForeignKey("editions.id"), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("terms", sa.JSON, nullable=False),
+    sa.Column("carried", sa.JSON),
+    sa.Column("content", sa.LargeBinary),
+    sa.UniqueConstraint("edition", "key"),
+)
+"""What letters of an edition are made from, once for all subscribers on equal terms: their wishes, and
+what they had been sent before. `content` is the rendered letter with the places for its subscriber left
+open, frozen when first needed, so that a repeated letter is the same to the byte; `carried` are the
+numbers of the entries in it. Without content there is nothing in the edition for them, or not yet."""
+
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -265,14 +310,41 @@ deliveries = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("message_id", sa.Text, nullable=False, unique=True),
     sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("terms", sa.JSON),
+    sa.Column("draft", sa.ForeignKey("drafts.id")),
     sa.Column("error", sa.Text),
     sa.Column("at", Moment, nullable=False),
+    sa.Column("code", sa.Integer),
+    sa.Column("tried", Moment),
+    sa.Column("next_try", Moment),
     sa.UniqueConstraint("edition", "subscriber"),
-    sa.Index("ix_deliveries_state", "state"),
+    sa.Index("ix_deliveries_state", "state", "next_try"),
+    sa.Index("ix_deliveries_subscriber", "subscriber"),
 )
-"""Edition x subscriber, once. `terms` freezes what the letter was made from, so that a repeated one is
-the same to the byte: the subscriber's wishes then, and what they had been sent before."""
+"""Edition x subscriber, once. `code` is the last SMTP reply, `tried` the first try, `next_try` the
+earliest next one of a delivery that waits."""
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("subscriber", sa.ForeignKey("subscribers.id")),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("data", sa.LargeBinary),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("code", sa.Integer),
+    sa.Column("tried", Moment),
+    sa.Column("next_try", Moment),
+    sa.Index("ix_messages_state", "state", "next_try"),
+    sa.Index("ix_messages_subscriber", "subscriber"),
+)
+"""Mail that is no letter: a confirmation asked for, word for the operator. `key` says what for, so that
+it is sent once; `data` goes when it was sent."""
 
 received = sa.Table(
     "received",

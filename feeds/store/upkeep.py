@@ -11,20 +11,23 @@ import sqlalchemy as sa
 
 from feeds.model import DeliveryState, Outcome
 from feeds.store.database import Database
-from feeds.store.editions import SKIPPED
+from feeds.store.editions import PASSED
 from feeds.store.notes import Note, put, value_of
 from feeds.store.schema import (
+    bounces,
     changes,
     consents,
     deliveries,
     digests,
     editions,
     entries,
+    messages,
     received,
     sightings,
     subscribers,
 )
-from feeds.store.subscribers import UNSUBSCRIBED
+from feeds.store.subscribers import GONE, PENDING
+from feeds.store.suppressions import forget
 
 FINAL = (
     DeliveryState.WRITTEN,
@@ -68,6 +71,13 @@ class Upkeep:
         with self._database.read() as connection:
             return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
+    def written_mail(self, before: datetime) -> list[int]:
+        """Return the numbers of the other mail that was written as files before a moment."""
+        written = messages.c.state == DeliveryState.WRITTEN
+        query = sa.select(messages.c.id).where(written, messages.c.at < before)
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
     def prune_deliveries(self, before: datetime) -> int:
         """Strike off the deliveries that ended before a moment, but those of a name's latest edition.
 
@@ -98,12 +108,12 @@ class Upkeep:
         return self._strike(digests, stale)
 
     def prune_consents(self, before: datetime) -> int:
-        """Strike off the consents of those who left before a moment; that they left stays."""
+        """Strike off the consents of those who were gone before a moment; that they are stays."""
         left = (
             sa.select(consents.c.subscriber)
             .where(
                 consents.c.subscriber.not_in(
-                    sa.select(subscribers.c.id).where(subscribers.c.state != UNSUBSCRIBED)
+                    sa.select(subscribers.c.id).where(subscribers.c.state.not_in(GONE))
                 )
             )
             .group_by(consents.c.subscriber)
@@ -112,13 +122,36 @@ class Upkeep:
         stale = sa.select(consents.c.id).where(consents.c.subscriber.in_(left))
         return self._strike(consents, stale)
 
+    def prune_bounces(self, before: datetime) -> int:
+        """Strike off what came back before a moment; whom that suppressed stays so."""
+        return self._strike(bounces, sa.select(bounces.c.id).where(bounces.c.at < before))
+
+    def prune_messages(self, before: datetime) -> int:
+        """Strike off the mail, other than letters, that ended before a moment."""
+        ended = messages.c.state.in_(FINAL) & (messages.c.at < before)
+        return self._strike(messages, sa.select(messages.c.id).where(ended))
+
+    def prune_pending(self, before: datetime) -> int:
+        """Strike off who was asked before a moment whether they subscribed, and never answered."""
+        silent = sa.select(subscribers.c.id).where(
+            subscribers.c.state == PENDING, subscribers.c.asked < before
+        )
+        done = 0
+        while True:
+            with self._database.write() as connection:
+                numbers = list(connection.scalars(silent.limit(_BATCH)))
+                forget(connection, numbers)
+            done += len(numbers)
+            if len(numbers) < _BATCH:
+                return done
+
     def _ended(self, after: int, before: datetime) -> tuple[int, list[int]] | None:
         """Return, of the next deliveries by id, the last id and those to strike off; None at the end."""
         later = editions.alias()
         superseded = sa.exists().where(
             later.c.name == editions.c.name,
             later.c.fires > editions.c.fires,
-            later.c.state != SKIPPED,
+            later.c.state.not_in(PASSED),
         )
         page = (
             sa.select(deliveries.c.id)

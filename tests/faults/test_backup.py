@@ -56,7 +56,7 @@ def test_a_restore_that_is_killed_leaves_the_old_record_or_the_new(
         assert rows(home) == new, event
         left = {path.name for path in (home / ".feeds").iterdir()}
         kept = {name for name in left if name.startswith("replaced-")}
-        assert left - kept == {"feeds.db", "lock", "outbox", "secret"}, event
+        assert left - kept == {"feeds.db", "lock", "outbox", "secret", "suppressed.jsonl"}, event
         assert kept, event
         tally["events of restore killed at"] += 1
     assert seen == {True, False} or not whole

@@ -1,8 +1,6 @@
-"""Room 10: a letter > the world, by a transport. I/O.
+"""Letters kept as files, for people to look at or for another program to send. I/O.
 
-In: a delivery and its letter. Out: the state in which the delivery ends, or a `DeliveryError`. A
-transport is anything with the one verb of `Transport`; the caller records the state, and may call
-again after a crash, so every transport is harmless when repeated as far as its medium allows.
+A letter is on disk before it gets its name, and gets the same name whenever it is delivered again.
 """
 
 from __future__ import annotations
@@ -14,25 +12,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from feeds.errors import DeliveryError
 from feeds.model import Delivery, DeliveryState, Letter
 
 _LEFT = re.compile(r"\.[A-Za-z0-9_.-]+\.eml\.tmp")
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-
-class Transport(Protocol):
-    """How letters leave."""
-
-    def deliver(self, delivery: Delivery, letter: Letter) -> DeliveryState:
-        """Hand over one letter and return where its delivery now stands.
-
-        Raises:
-            DeliveryError: it couldn't be handed over; `permanent` says whether to try again.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +35,20 @@ class Folder:
         """Write one letter; it is on disk when this returns `written`.
 
         Raises:
-            DeliveryError: the folder can't be written to, which may pass; or the edition's name can't
-                stand in a file name, which can't.
+            DeliveryError: as of `keep`.
         """
-        name = file_name(delivery.edition, delivery.slot, delivery.subscriber)
+        self.keep(file_name(delivery.edition, delivery.slot, delivery.subscriber), letter)
+        return DeliveryState.WRITTEN
+
+    def keep(self, name: str, letter: Letter) -> None:
+        """Write a message under a name.
+
+        Raises:
+            DeliveryError: the folder can't be written to, which may pass; or the name can't be that of a
+                file, which can't.
+        """
         if not _SAFE.fullmatch(name):
-            reason = f"edition {delivery.edition!r} can't stand in a file name"
+            reason = f"{name!r} can't be the name of a file"
             raise DeliveryError(letter.recipient, None, reason, permanent=True)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,7 +58,6 @@ class Folder:
             if error.errno == errno.ENOSPC:
                 reason += "; make room and run again: the letter waits"
             raise DeliveryError(letter.recipient, None, reason, permanent=False) from error
-        return DeliveryState.WRITTEN
 
 
 def file_name(edition: str, slot: str, subscriber: int) -> str:
