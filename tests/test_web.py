@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import ExitStack
 from email.utils import formatdate
@@ -11,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from feeds import web
-from feeds.web import application, private
+from feeds.web import application, private, server
 
 ATOM = "/politics/atom.xml"
 
@@ -153,8 +154,8 @@ def test_connections_are_bounded_and_silent_ones_end(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They share the open files of the process with the work that goes on beside."""
-    monkeypatch.setattr(web, "_CONNECTIONS", 5)
-    monkeypatch.setattr(web, "_SILENT", 0.2)
+    monkeypatch.setattr(server, "_CONNECTIONS", 5)
+    monkeypatch.setattr(server, "_SILENT", 0.2)
     with (
         web.listener("127.0.0.1", 0) as listener,
         web.beside(application(out, lambda: True), listener),
@@ -171,6 +172,27 @@ def test_connections_are_bounded_and_silent_ones_end(
         asking = stack.enter_context(socket.create_connection(listener.getsockname(), timeout=60))
         asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
         assert asking.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_an_answer_waits_for_no_receipt(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its body waits 40 ms for the receipt of its head."""
+    made = server._Bounded.connection_made
+    found: list[int] = []
+
+    def look(protocol: server._Bounded, transport: asyncio.Transport) -> None:
+        made(protocol, transport)
+        end = transport.get_extra_info("socket")
+        found.append(end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(server._Bounded, "connection_made", look)
+    with (
+        web.listener("127.0.0.1", 0) as listener,
+        web.beside(application(out, lambda: True), listener),
+        socket.create_connection(listener.getsockname(), timeout=60) as asking,
+    ):
+        asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert asking.recv(1000).startswith(b"HTTP/1.1 200")
+    assert [bool(one) for one in found] == [True]
 
 
 def ended(one: socket.socket) -> bool:

@@ -6,19 +6,23 @@ import logging
 import os
 import sys
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from feeds import app as opened
 from feeds import logs
 from feeds.app import App
 from feeds.cli.common import LOOPBACK, application, places, read_settings, settings
 from feeds.config import Settings
 from feeds.errors import UsageError
+from feeds.pipeline import post
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from feeds.schedule.pulse import Pulse
 
 _host = click.option("--host", metavar="ADDRESS", help="Serve on this address. [127.0.0.1]")
@@ -53,8 +57,9 @@ def watch(
 
     bell, pulse = Bell(), Pulse()
     with service.signals(bell.ring) as wanted, application(context, "watch", prove=True) as app:
+        post.check(app.settings)  # refused now, not at the first slot
         _log_as_service(as_json=as_json)
-        with _servers(app.settings, pulse, (host, port) if served else None):
+        with _servers(app, pulse, (host, port) if served else None):
             _begin(app)
             try:
                 stay(app, bell, wanted, pulse, lambda: read_settings(context))
@@ -71,6 +76,8 @@ def watch(
 def serve(context: click.Context, host: str | None, port: int | None) -> None:
     """Serve out/ over HTTP on this machine, until Ctrl-C.
 
+    With web.public_url in the configuration, the subscription pages as well.
+
     \b
     Examples:
       feeds serve
@@ -83,9 +90,13 @@ def serve(context: click.Context, host: str | None, port: int | None) -> None:
     if not index.exists():
         raise UsageError(f"{found.out_folder} holds nothing to serve yet; `feeds run` fills it")
     host, port = _address(found, host, port)
-    with web.listener(host, port) as listener:
+    with ExitStack() as stack:
+        listener = stack.enter_context(web.listener(host, port))
+        pages: Sequence[Route] = ()
+        if found.web.public_url is not None:  # nothing else needs the record
+            pages = web.pages(stack.enter_context(opened.open_app(found, os.environ)))
         click.echo(f"Serving {found.out_folder} on {_url(host, port)} - Ctrl-C ends", err=True)
-        web.run(web.application(found.out_folder, index.is_file), listener)
+        web.run(web.application(found.out_folder, index.is_file, pages), listener)
 
 
 COMMANDS = (watch, serve)
@@ -93,9 +104,10 @@ COMMANDS = (watch, serve)
 
 @contextmanager
 def _servers(
-    found: Settings, pulse: Pulse, public: tuple[str | None, int | None] | None
+    app: App, pulse: Pulse, public: tuple[str | None, int | None] | None
 ) -> Iterator[None]:
     """Serve what is wanted beside the loop: `out/`, and the operator's side."""
+    found = app.settings
     with ExitStack() as stack:
         if public is None and found.operator.listen is None:
             yield
@@ -105,7 +117,8 @@ def _servers(
         if public is not None:
             host, port = _address(found, *public)
             listener = stack.enter_context(web.listener(host, port))
-            served = web.application(found.out_folder, lambda: not pulse.troubles())
+            pages = web.pages(app)
+            served = web.application(found.out_folder, lambda: not pulse.troubles(), pages)
             stack.enter_context(web.beside(served, listener))
             log.info("serving out=%s at=%s", found.out_folder, _url(host, port))
         if found.operator.listen is not None:
