@@ -350,7 +350,7 @@ def test_nothing_of_an_erased_person_stays_but_a_hash(app: App) -> None:
     assert subscriptions.erase(app, token, NOW)
     assert app.store.subscribers.all() == []
     with app.store._database.read() as connection:
-        for table in (schema.deliveries, schema.received, schema.bounces, schema.messages):
+        for table in (schema.deliveries, schema.bounces, schema.messages):
             assert connection.execute(sa.select(table)).all() == []
         blocks = connection.execute(sa.select(schema.blocks)).all()
     assert [row.kind for row in blocks] == ["erased"]

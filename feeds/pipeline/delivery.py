@@ -231,14 +231,12 @@ class Table:
     done: Counter[str] = field(default_factory=Counter)
     edition: Edition = field(init=False)
     fixed: bool = False
-    drafts: OrderedDict[int, tuple[Draft | None, tuple[int, ...]]] = field(
-        default_factory=OrderedDict
-    )
+    drafts: OrderedDict[int, Draft | None] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         self.edition = thaw(self.slotted)
 
-    def lay(self, wanted: Wanted) -> Iterator[tuple[Delivery, Subscriber, Draft, tuple[int, ...]]]:
+    def lay(self, wanted: Wanted) -> Iterator[tuple[Delivery, Subscriber, Draft]]:
         """Yield what is to be sent with its draft; settle what isn't: who left, or has nothing in it."""
         store, now = self.app.store.deliveries, self.app.now()
         gone = [one.id for one, person in wanted if person.state != ACTIVE]
@@ -255,7 +253,7 @@ class Table:
         empty = []
         for delivery, person in sorted(here, key=lambda pair: (of[pair[0].id], pair[0].id)):
             try:
-                draft, carried = self._draft(of[delivery.id], frozen, person)
+                draft = self._draft(of[delivery.id], frozen, person)
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 -- one letter never stops the others
@@ -264,22 +262,20 @@ class Table:
             if draft is None:
                 empty.append(delivery.id)
             else:
-                yield delivery, person, draft, carried
+                yield delivery, person, draft
         if empty:
             store.suppress(empty, now, "nothing in it for them")
             self.done[DeliveryState.SUPPRESSED] += len(empty)
 
-    def _draft(
-        self, number: int, frozen: dict[int, Frozen], person: Subscriber
-    ) -> tuple[Draft | None, tuple[int, ...]]:
+    def _draft(self, number: int, frozen: dict[int, Frozen], person: Subscriber) -> Draft | None:
         from feeds import letters  # noqa: PLC0415 -- Jinja2, 0.1 s
 
         if number not in self.drafts:
             known = frozen[number]
-            if known.carried is None:
+            if not known.rendered:
                 known = self._render(known, person)
-            made = letters.load(known.content) if known.content is not None else None
-            self.drafts[number] = made, known.carried or ()
+            content = known.content
+            self.drafts[number] = letters.load(content) if content is not None else None
             if len(self.drafts) > _DRAFTS:
                 self.drafts.popitem(last=False)
         return self.drafts[number]
@@ -343,7 +339,6 @@ def _parcel(
     delivery: Delivery,
     person: Subscriber,
     draft: Draft,
-    carried: tuple[int, ...],
 ) -> Parcel:
     return Parcel(
         id=delivery.id,
@@ -351,7 +346,6 @@ def _parcel(
         tries=delivery.tries,
         make=partial(make, draft, delivery.message_id, person),
         subscriber=person.id,
-        carried=carried,
     )
 
 
@@ -361,7 +355,7 @@ def _file(table: Table, pages: Iterator[Wanted]) -> Counter[str]:
     folder, make = outbox.Folder(app.outbox), post.maker(app, table.edition.composed)
     for wanted in pages:
         ended: list[Ended] = []
-        for delivery, person, draft, carried in table.lay(wanted):
+        for delivery, person, draft in table.lay(wanted):
             try:
                 letter = make(draft, delivery.message_id, person)
                 state = folder.deliver(delivery, letter)
@@ -370,8 +364,7 @@ def _file(table: Table, pages: Iterator[Wanted]) -> Counter[str]:
                 ended.clear()
                 table.spoil(delivery, error)
                 continue
-            had = Ended(delivery.id, state, subscriber=person.id, carried=carried)
-            ended.append(had)
+            ended.append(Ended(delivery.id, state))
             done[state] += 1
         app.store.deliveries.mark(ended, [], app.now())
     return done

@@ -39,7 +39,7 @@ _PATIENCE = 5.0  # seconds that threads have to end
 class Parcel:
     """Something to send: `make` returns its letter, signed; it is called in another thread.
 
-    `domain` is the recipient's, in which trouble is shared. `carried` are the entries in it.
+    `domain` is the recipient's, in which trouble is shared.
     """
 
     id: int
@@ -47,7 +47,6 @@ class Parcel:
     tries: int
     make: Callable[[], Letter]
     subscriber: int | None = None
-    carried: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +199,6 @@ class _Room:
             state is DeliveryState.UNCERTAIN and self.rules.resend
         ):
             again = self.rules.next_try(parcel.tries + 1, self.now())
-        arrived = state in {DeliveryState.SENT, DeliveryState.UNCERTAIN}
         self._commits.add(
             Ended(
                 parcel.id,
@@ -208,8 +206,6 @@ class _Room:
                 code=error.code if error else None,
                 error=str(error) if error else None,
                 next_try=again,
-                subscriber=parcel.subscriber,
-                carried=parcel.carried if arrived else (),
             )
         )
         with self._lock:

@@ -16,7 +16,7 @@ from feeds.store import rows
 from feeds.store.database import Database, chunks, insert, pairs
 from feeds.store.notes import Note, value_of
 from feeds.store.outgoing import UNDER_WAY, WAITING, Outgoing, is_time
-from feeds.store.schema import deliveries, drafts, editions, entries, received, subscribers
+from feeds.store.schema import carried, deliveries, drafts, editions, entries, subscribers
 
 REPEATED = (*WAITING, DeliveryState.WRITTEN, DeliveryState.SENT, DeliveryState.FAILED)
 """States of what is made when a slot's letters are repeated by hand."""
@@ -26,15 +26,14 @@ REPEATED = (*WAITING, DeliveryState.WRITTEN, DeliveryState.SENT, DeliveryState.F
 class Frozen:
     """What letters are made from: the wishes of their subscribers, and which entries those had before.
 
-    `content` is the rendered draft. `carried` are the numbers of the entries in it: None while it was
-    not rendered yet, empty when there is nothing for them.
+    `content` is the draft, once it is `rendered`: None when there is nothing for them.
     """
 
     id: int
     channels: tuple[str, ...]
     languages: tuple[str, ...]
     received: frozenset[EntryId]
-    carried: tuple[int, ...] | None
+    rendered: bool
     content: bytes | None
 
 
@@ -192,7 +191,7 @@ class Deliveries(Outgoing):
                 fixed = query.where(deliveries.c.id.in_(some), deliveries.c.draft.is_not(None))
                 known |= pairs(connection, fixed)
             fresh = [(one, person) for one, person in wanted if one.id not in known]
-            had = _had(connection, [person.id for _, person in fresh], among)
+            had = _had(connection, fresh, among)
             made: dict[str, int] = {}
             for delivery, person in fresh:
                 terms = {
@@ -220,15 +219,21 @@ class Deliveries(Outgoing):
                     found[row["id"]] = _frozen(row)
         return found
 
-    def keep(self, draft: Frozen, content: bytes | None, carried: Sequence[EntryId]) -> Frozen:
-        """Put a rendered draft on record, unless it is there; return what stands there."""
+    def keep(self, draft: Frozen, content: bytes | None, shown: Sequence[EntryId]) -> Frozen:
+        """Put a rendered draft on record with the entries it shows, unless it is; return what stands."""
+        row = drafts.c.id == draft.id
         with self._database.write() as connection:
-            seqs: list[int] = []
-            for some in chunks(carried):
-                seqs += connection.scalars(sa.select(entries.c.seq).where(entries.c.id.in_(some)))
-            row = drafts.c.id == draft.id
-            update = sa.update(drafts).where(row, drafts.c.carried.is_(sa.null()))
-            connection.execute(update.values(content=content, carried=sorted(seqs)))
+            update = sa.update(drafts).where(row, drafts.c.rendered == sa.false())
+            if connection.execute(update.values(rendered=True, content=content)).rowcount:
+                seqs: set[int] = set()
+                for some in chunks(shown):
+                    query = sa.select(entries.c.seq).where(entries.c.id.in_(some))
+                    seqs |= set(connection.scalars(query))
+                there = sa.select(carried.c.entry).where(carried.c.draft == draft.id)
+                seqs -= set(connection.scalars(there))
+                for few in chunks(sorted(seqs)):
+                    values = [{"draft": draft.id, "entry": seq} for seq in few]
+                    connection.execute(sa.insert(carried), values)
             kept = connection.execute(sa.select(drafts).where(row)).mappings().one()
         return _frozen(kept)
 
@@ -246,6 +251,7 @@ class Deliveries(Outgoing):
         return {state.value: found.get(state.value, 0) for state in shown}
 
 
+_ARRIVED = (DeliveryState.WRITTEN, DeliveryState.SENT, DeliveryState.UNCERTAIN)
 _EVERYONE = 0  # no subscriber's number: what whoever had nothing of late counts as having
 _QUERY = sa.select(deliveries, editions.c.name, editions.c.slot).join(editions)
 _LINK = (
@@ -274,7 +280,7 @@ def _frozen(row: sa.RowMapping) -> Frozen:
         channels=tuple(terms["channels"]),
         languages=tuple(terms["languages"]),
         received=frozenset(map(EntryId, terms["received"])),
-        carried=None if row["carried"] is None else tuple(row["carried"]),
+        rendered=row["rendered"],
         content=row["content"],
     )
 
@@ -288,11 +294,15 @@ def _draft(
     there = sa.select(drafts.c.id).where(drafts.c.edition == edition, drafts.c.key == key)
     if (found := connection.scalar(there)) is not None:
         return int(found)
-    return insert(connection, drafts, {"edition": edition, "key": key, "terms": terms})
+    return insert(
+        connection, drafts, {"edition": edition, "key": key, "terms": terms, "rendered": False}
+    )
 
 
 def _had(
-    connection: sa.Connection, people: Sequence[int], among: Sequence[EntryId]
+    connection: sa.Connection,
+    wanted: Sequence[tuple[Delivery, Subscriber]],
+    among: Sequence[EntryId],
 ) -> dict[int, list[str]]:
     """Return which of these entries each of these people had before, as ids in order."""
     # Who received entries up to this number is forgotten (see `upkeep`): nobody is sent them again.
@@ -303,15 +313,39 @@ def _had(
         ids |= pairs(connection, query)
     everyone = {seq for seq in ids if seq <= forgotten}
     had: dict[int, set[int]] = {_EVERYONE: everyone}
-    later = ids.keys() - everyone
-    for few in chunks(people) if later else ():
-        query = sa.select(received.c.subscriber, received.c.entry).where(
-            received.c.subscriber.in_(few), received.c.entry.between(min(later), max(later))
+    shown = _shown(connection, wanted, ids.keys() - everyone)
+    for few in chunks(person.id for _, person in wanted) if shown else ():
+        query = sa.select(deliveries.c.subscriber, deliveries.c.draft).where(
+            deliveries.c.subscriber.in_(few), deliveries.c.state.in_(_ARRIVED)
         )
-        for person, seq in connection.execute(query):
-            if seq in ids:
-                had.setdefault(person, set(everyone)).add(seq)
+        for person, draft in connection.execute(query):
+            if draft in shown:
+                had.setdefault(person, set(everyone)).update(shown[draft])
     return {person: sorted(ids[seq] for seq in seqs) for person, seqs in had.items()}
+
+
+def _shown(
+    connection: sa.Connection,
+    wanted: Sequence[tuple[Delivery, Subscriber]],
+    among: Collection[int],
+) -> dict[int, set[int]]:
+    """Return the drafts of other editions that carry any of these entries, and which."""
+    found: dict[int, set[int]] = {}
+    if not wanted or not among:
+        return found
+    mine = sa.select(deliveries.c.edition).where(deliveries.c.id == wanted[0][0].id)
+    query = (
+        sa.select(carried.c.draft, carried.c.entry)
+        .join(drafts, drafts.c.id == carried.c.draft)
+        .where(
+            carried.c.entry.between(min(among), max(among)),
+            drafts.c.edition != mine.scalar_subquery(),
+        )
+    )
+    for draft, seq in connection.execute(query):
+        if seq in among:
+            found.setdefault(draft, set()).add(seq)
+    return found
 
 
 def queue(

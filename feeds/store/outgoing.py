@@ -27,15 +27,13 @@ UNDER_WAY = (DeliveryState.SENDING, DeliveryState.DOTTING)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one try ended. `carried` are the numbers of the entries that its subscriber has now."""
+    """How one try ended."""
 
     id: int
     state: DeliveryState
     code: int | None = None
     error: str | None = None
     next_try: datetime | None = None
-    subscriber: int | None = None
-    carried: tuple[int, ...] = ()
 
 
 class Outgoing:
@@ -43,10 +41,10 @@ class Outgoing:
 
     def __init__(self, database: Database, table: sa.Table) -> None:
         self._database, self._table = database, table
-        known = table.c.id == sa.bindparam("known")
+        these = table.c.id.in_(sa.bindparam("these", expanding=True))
         self._end = (
             sa.update(table)
-            .where(known)
+            .where(these)
             .values(
                 state=sa.bindparam("to"),
                 code=sa.bindparam("reply"),
@@ -55,7 +53,6 @@ class Outgoing:
                 at=sa.bindparam("now"),
             )
         )
-        these = table.c.id.in_(sa.bindparam("these", expanding=True))
         sending = [these, table.c.state == DeliveryState.SENDING, *self._active()]
         self._dot = sa.update(table).where(*sending).values(state=_DOTTING)
         self._dotted = sa.select(table.c.id).where(these, table.c.state == _DOTTING)
@@ -115,23 +112,20 @@ class Outgoing:
 
         Returns those of `dotting` that may be: whose subscriber left while it was sent may not.
         """
+        # Few statements: between any two of them another thread may have its turn.
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for one in ended:
+            alike.setdefault((one.state, one.code, one.error, one.next_try), []).append(one.id)
         with self._database.write() as connection:
-            if ended:
-                connection.execute(self._end, [_values(one, now) for one in ended])
-                self._carry(connection, ended)
+            for (state, code, error, again), numbers in alike.items():
+                for some in chunks(numbers):
+                    values = {"to": state, "reply": code, "why": error, "again": again, "now": now}
+                    connection.execute(self._end, values | {"these": some})
             if not dotting:
                 return set()
-            connection.execute(self._dot, {"these": dotting})
+            if connection.execute(self._dot, {"these": dotting}).rowcount == len(dotting):
+                return set(dotting)
             return set(connection.scalars(self._dotted, {"these": dotting}))
-
-    def _carry(self, connection: sa.Connection, ended: Sequence[Ended]) -> None:
-        had = [
-            {"subscriber": one.subscriber, "entry": seq, "delivery": one.id}
-            for one in ended
-            for seq in one.carried
-        ]
-        if had:
-            connection.execute(_RECEIVE, had)
 
     def put_back(self, numbers: Collection[int]) -> None:
         """Take back the mark of what was not sent after all, and was no try."""
@@ -153,20 +147,3 @@ def is_time(table: sa.Table, now: datetime) -> sa.ColumnElement[bool]:
 
 
 _DOTTING = DeliveryState.DOTTING
-# Who was erased meanwhile has no delivery any more.
-_RECEIVE = sa.text(
-    "INSERT INTO received (subscriber, entry, delivery)"
-    " SELECT :subscriber, :entry, :delivery"
-    " WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = :delivery) ON CONFLICT DO NOTHING"
-)
-
-
-def _values(one: Ended, now: datetime) -> dict[str, object]:
-    return {
-        "known": one.id,
-        "to": one.state,
-        "reply": one.code,
-        "why": one.error,
-        "again": one.next_try,
-        "now": now,
-    }

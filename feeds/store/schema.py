@@ -292,14 +292,24 @@ drafts = sa.Table(
     sa.Column("edition", sa.ForeignKey("editions.id"), nullable=False),
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("terms", sa.JSON, nullable=False),
-    sa.Column("carried", sa.JSON),
+    sa.Column("rendered", sa.Boolean, nullable=False),
     sa.Column("content", sa.LargeBinary),
     sa.UniqueConstraint("edition", "key"),
 )
 """What letters of an edition are made from, once for all subscribers on equal terms: their wishes, and
 what they had been sent before. `content` is the rendered letter with the places for its subscriber left
-open, frozen when first needed, so that a repeated letter is the same to the byte; `carried` are the
-numbers of the entries in it. Without content there is nothing in the edition for them, or not yet."""
+open, frozen when first needed, so that a repeated letter is the same to the byte. One that is `rendered`
+without content has nothing for them."""
+
+carried = sa.Table(
+    "carried",
+    metadata,
+    sa.Column("draft", sa.ForeignKey("drafts.id"), primary_key=True),
+    sa.Column("entry", sa.ForeignKey("entries.seq"), primary_key=True),
+    sa.Index("ix_carried_entry", "entry"),
+)
+"""Which entries the letters of a draft show. So what a subscriber was sent, over all editions, is what
+the drafts of their deliveries carry: a few rows a mix, not some a letter."""
 
 deliveries = sa.Table(
     "deliveries",
@@ -319,6 +329,7 @@ deliveries = sa.Table(
     sa.UniqueConstraint("edition", "subscriber"),
     sa.Index("ix_deliveries_state", "state", "next_try"),
     sa.Index("ix_deliveries_subscriber", "subscriber"),
+    sa.Index("ix_deliveries_draft", "draft"),
 )
 """Edition x subscriber, once. `code` is the last SMTP reply, `tried` the first try, `next_try` the
 earliest next one of a delivery that waits."""
@@ -345,12 +356,3 @@ messages = sa.Table(
 )
 """Mail that is no letter: a confirmation asked for, word for the operator. `key` says what for, so that
 it is sent once; `data` goes when it was sent."""
-
-received = sa.Table(
-    "received",
-    metadata,
-    sa.Column("subscriber", sa.ForeignKey("subscribers.id"), primary_key=True),
-    sa.Column("entry", sa.ForeignKey("entries.seq"), primary_key=True),
-    sa.Column("delivery", sa.ForeignKey("deliveries.id"), nullable=False, index=True),
-)
-"""Which entries a subscriber was sent, over all editions: none goes out twice."""

@@ -20,7 +20,6 @@ from feeds.store.schema import (
     editions,
     messages,
     meta,
-    received,
     subscribers,
 )
 
@@ -164,7 +163,7 @@ class Suppressions:
 def forget(connection: sa.Connection, numbers: Sequence[int]) -> None:
     """Strike subscribers off with all that belongs to them, inside the caller's transaction."""
     for some in chunks(numbers):
-        for table in (received, bounces, messages, deliveries, consents):
+        for table in (bounces, messages, deliveries, consents):
             connection.execute(sa.delete(table).where(table.c.subscriber.in_(some)))
         connection.execute(sa.delete(subscribers).where(subscribers.c.id.in_(some)))
 

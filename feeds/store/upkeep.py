@@ -10,19 +10,20 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from feeds.model import DeliveryState, Outcome
-from feeds.store.database import Database
+from feeds.store.database import Database, chunks
 from feeds.store.editions import PASSED
 from feeds.store.notes import Note, put, value_of
 from feeds.store.schema import (
     bounces,
+    carried,
     changes,
     consents,
     deliveries,
     digests,
+    drafts,
     editions,
     entries,
     messages,
-    received,
     sightings,
     subscribers,
 )
@@ -38,6 +39,14 @@ FINAL = (
 """States of a delivery that nothing follows."""
 
 _BATCH = 500
+_NEWEST = (
+    sa.select(sa.func.max(carried.c.entry))
+    .join(deliveries, deliveries.c.draft == carried.c.draft)
+    .where(
+        deliveries.c.id.in_(sa.bindparam("ended", expanding=True)),
+        deliveries.c.state.in_((DeliveryState.WRITTEN, DeliveryState.SENT)),
+    )
+)
 
 
 class Upkeep:
@@ -89,13 +98,21 @@ class Upkeep:
         while (batch := self._ended(after, before)) is not None:
             after, ended = batch
             with self._database.write() as connection:
-                some = received.c.delivery.in_(ended)
-                newest = connection.scalar(sa.select(sa.func.max(received.c.entry)).where(some))
-                _raise_mark(connection, newest)
-                connection.execute(sa.delete(received).where(some))
+                _raise_mark(connection, connection.scalar(_NEWEST, {"ended": ended}))
                 connection.execute(sa.delete(deliveries).where(deliveries.c.id.in_(ended)))
             done += len(ended)
+        if done:
+            self._prune_drafts()
         return done
+
+    def _prune_drafts(self) -> None:
+        """Strike off the drafts that no delivery is made from any more."""
+        used = sa.select(deliveries.c.draft).where(deliveries.c.draft == drafts.c.id)
+        with self._database.write() as connection:
+            gone = list(connection.scalars(sa.select(drafts.c.id).where(~used.exists())))
+            for some in chunks(gone):
+                connection.execute(sa.delete(carried).where(carried.c.draft.in_(some)))
+                connection.execute(sa.delete(drafts).where(drafts.c.id.in_(some)))
 
     def prune_quarantine(self, before: datetime) -> int:
         """Strike off what was quarantined first before a moment and lies in seeds/ no more."""

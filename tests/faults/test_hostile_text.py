@@ -251,7 +251,7 @@ def test_a_channel_that_leads_away_is_refused(server: Server, tmp_path: Path, sl
 
 @pytest.mark.parametrize(
     "address",
-    ["you@example.org\nBcc:them@example.org", "you@example.org,them@example.org", "<you@example.org>",
+    ["you@example.org\nBcc:them@example.org", "you@example.org,them@example.org", "<you@example.org> x",
      "you@exa\u202emple.org", "you\0@example.org", "you@example.org\rx", "\ud800@example.org"],
 )  # fmt: skip
 def test_an_address_that_could_be_more_is_refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,12 +53,21 @@ def _add_tables() -> None:
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("terms", sa.JSON(), nullable=False),
-        sa.Column("carried", sa.JSON(), nullable=True),
+        sa.Column("rendered", sa.Boolean(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["edition"], ["editions.id"], name=op.f("fk_drafts_edition")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_drafts")),
         sa.UniqueConstraint("edition", "key", name=op.f("uq_drafts_edition")),
     )
+    op.create_table(
+        "carried",
+        sa.Column("draft", sa.Integer(), nullable=False),
+        sa.Column("entry", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["draft"], ["drafts.id"], name=op.f("fk_carried_draft")),
+        sa.ForeignKeyConstraint(["entry"], ["entries.seq"], name=op.f("fk_carried_entry")),
+        sa.PrimaryKeyConstraint("draft", "entry", name=op.f("pk_carried")),
+    )
+    op.create_index(op.f("ix_carried_entry"), "carried", ["entry"])
     op.create_table(
         "messages",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -86,23 +95,31 @@ def _add_tables() -> None:
 
 
 def _renew_deliveries() -> None:
-    """Make the deliveries anew: SQLite before 3.35 drops no column, and `received` refers to them."""
+    """Make the deliveries anew, since SQLite before 3.35 drops no column.
+
+    What each subscriber received becomes what the draft of the delivery carries.
+    """
     connection = op.get_bind()
     old = sa.Table("deliveries", sa.MetaData(), autoload_with=connection)
     rows = [dict(row) for row in connection.execute(sa.select(old)).mappings()]
-    connection.execute(sa.text("CREATE TABLE received_then AS SELECT * FROM received"))
+    had = connection.execute(sa.text("SELECT delivery, entry FROM received")).all()
     op.drop_table("received")
     op.drop_table("deliveries")
     _create_deliveries()
     fresh = sa.Table("deliveries", sa.MetaData(), autoload_with=connection)
-    shared = _share_terms(connection, rows)
+    shared = _share_terms(connection, rows, {delivery for delivery, _ in had})
     for row in rows:
         row.pop("terms")
         row["draft"] = shared.get(row["id"])
+    _insert(connection, fresh, rows)
+    carried = sa.Table("carried", sa.MetaData(), autoload_with=connection)
+    pairs = sorted({(shared[delivery], entry) for delivery, entry in had})
+    _insert(connection, carried, [{"draft": draft, "entry": entry} for draft, entry in pairs])
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     for start in range(0, len(rows), _BATCH):
-        connection.execute(sa.insert(fresh), rows[start : start + _BATCH])
-    connection.execute(sa.text("INSERT INTO received SELECT * FROM received_then"))
-    op.drop_table("received_then")
+        connection.execute(sa.insert(table), rows[start : start + _BATCH])
 
 
 _BATCH = 500
@@ -134,28 +151,24 @@ def _create_deliveries() -> None:
     )
     op.create_index(op.f("ix_deliveries_state"), "deliveries", ["state", "next_try"])
     op.create_index(op.f("ix_deliveries_subscriber"), "deliveries", ["subscriber"])
-    op.create_table(
-        "received",
-        sa.Column("subscriber", sa.Integer(), nullable=False),
-        sa.Column("entry", sa.Integer(), nullable=False),
-        sa.Column("delivery", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["delivery"], ["deliveries.id"], name=op.f("fk_received_delivery")),
-        sa.ForeignKeyConstraint(["entry"], ["entries.seq"], name=op.f("fk_received_entry")),
-        sa.ForeignKeyConstraint(
-            ["subscriber"], ["subscribers.id"], name=op.f("fk_received_subscriber")
-        ),
-        sa.PrimaryKeyConstraint("subscriber", "entry", name=op.f("pk_received")),
-    )
-    op.create_index(op.f("ix_received_delivery"), "received", ["delivery"])
+    op.create_index(op.f("ix_deliveries_draft"), "deliveries", ["draft"])
 
 
-def _share_terms(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-    """Turn equal terms of one edition into one draft; return the draft of each delivery."""
+def _share_terms(
+    connection: sa.Connection, rows: Sequence[Mapping[str, Any]], carry: Collection[int]
+) -> dict[int, int]:
+    """Turn equal terms of one edition into one draft; return the draft of each delivery.
+
+    Those that `carry` something have one in any case.
+    """
     drafts = sa.Table("drafts", sa.MetaData(), autoload_with=connection)
     known: dict[tuple[int, str], int] = {}
     shared: dict[int, int] = {}
     for row in rows:
-        if (terms := row["terms"]) is None:
+        terms = row["terms"]
+        if terms is None and row["id"] in carry:
+            terms = {"channels": [], "languages": [], "received": []}
+        if terms is None:
             continue
         terms = json.loads(terms) if isinstance(terms, str) else terms
         text = json.dumps(terms, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -163,6 +176,6 @@ def _share_terms(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -
         if (row["edition"], key) not in known:
             number = known[row["edition"], key] = len(known) + 1
             values = {"id": number, "edition": row["edition"], "key": key, "terms": terms}
-            connection.execute(sa.insert(drafts).values(values))
+            connection.execute(sa.insert(drafts).values(values | {"rendered": False}))
         shared[row["id"]] = known[row["edition"], key]
     return shared
