@@ -207,21 +207,23 @@ def secret(app: App) -> bytes:
     return key
 
 
-def password(app: App) -> str | None:
-    """Return the password of the mail server's account: `FEEDS_MAIL_PASSWORD`, or a file's.
+def password(app: App, *accounts: str) -> str | None:
+    """Return the password of the first account that has one, as `FEEDS_MAIL_PASSWORD`, or a file's.
 
     Raises:
-        StoreError: the file named by `FEEDS_MAIL_PASSWORD_FILE` can't be read.
+        StoreError: the file named by `FEEDS_..._PASSWORD_FILE` can't be read.
     """
-    if given := app.environ.get("FEEDS_MAIL_PASSWORD"):
-        return given
-    named = app.environ.get("FEEDS_MAIL_PASSWORD_FILE")
-    if named is None:
-        return None
-    try:
-        return Path(named).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(named, getattr(error, "strerror", None) or "not UTF-8") from error
+    for account in accounts:
+        variable = f"FEEDS_{account.upper()}_PASSWORD"
+        if given := app.environ.get(variable):
+            return given
+        if named := app.environ.get(f"{variable}_FILE"):
+            try:
+                return Path(named).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "not UTF-8"
+                raise StoreError(named, reason) from error
+    return None
 
 
 def _mint_secret(path: Path) -> None:

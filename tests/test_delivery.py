@@ -20,7 +20,7 @@ from feeds import config, pipeline
 from feeds.app import App
 from feeds.errors import ConfigError
 from feeds.model import DeliveryState
-from feeds.pipeline import delivery, despatch, post
+from feeds.pipeline import delivery, despatch, post, subscriptions
 from feeds.pipeline.despatch import Pace
 from feeds.store.notes import Note
 from feeds.store.outgoing import Ended
@@ -475,3 +475,34 @@ def test_pauses_between_tries_are_as_configured_and_the_last_one_stays() -> None
         timedelta(minutes=5),
         timedelta(minutes=5),
     ]
+
+
+# Mail that is no letter
+
+
+@pytest.mark.toml('bounces = "back@example.org"')
+def test_a_question_goes_before_letters_and_its_bounce_comes_back_to_us(
+    desk: Desk, peer: chaos.Peer
+) -> None:
+    subscriptions.sign_up(desk.app, "new@example.net", Wish("new@example.net"), desk.app.now())
+    desk.subscribe(1)
+    desk.compose()
+    assert desk.send() == {"sent": 1}
+    question, letter = peer.taken
+    assert (question.recipient, letter.recipient) == ("new@example.net", "r0@example.net")
+    for one in (question, letter):
+        assert re.fullmatch(r"back\+\d+\.[a-z2-7]{29}@example\.org", one.sender)
+    desk.send()
+    assert len(peer.taken) == 2
+
+
+def test_a_question_that_nobody_takes_is_given_up(desk: Desk, peer: chaos.Peer) -> None:
+    subscriptions.sign_up(desk.app, "new@example.net", Wish("new@example.net"), desk.app.now())
+    desk.compose()
+    peer.scenario = "mail-451"
+    for _ in range(12):
+        desk.send()
+        desk.later(hours=6)
+    peer.scenario = "ok"
+    desk.send()
+    assert peer.taken == []

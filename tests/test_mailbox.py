@@ -625,5 +625,5 @@ def test_where_nothing_listens_is_said() -> None:
 
 
 def test_a_password_that_is_missing_is_asked_for() -> None:
-    with pytest.raises(MailboxError, match="FEEDS_MAIL_PASSWORD"):
+    with pytest.raises(MailboxError, match="FEEDS_BOUNCES_PASSWORD"):
         list(mailbox.messages(mailbox.place("imaps://me@imap.example.org")))

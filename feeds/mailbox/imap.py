@@ -34,7 +34,7 @@ def fetch(place: Place, password: str | None) -> Generator[Message, None, None]:
         MailboxError: no connection, no login, no such folder, or it can't be written to.
     """
     if password is None:
-        raise MailboxError(str(place), "its password is missing; set FEEDS_MAIL_PASSWORD")
+        raise MailboxError(str(place), "its password is missing; set FEEDS_BOUNCES_PASSWORD")
     with _said(place):
         connection = _connect(place)
     try:

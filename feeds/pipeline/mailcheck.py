@@ -374,7 +374,7 @@ def _bounces(app: App) -> Check:
 
     def look() -> None:
         try:
-            first = mailbox.messages(where, opened.password(app))
+            first = mailbox.messages(where, opened.password(app, "bounces", "mail"))
             next(first, None)
         except FeedsError as error:
             found.append(str(error))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,12 @@ log = logging.getLogger(__name__)
 
 def send(app: App, now: datetime, pace: Pace) -> None:
     """Send the messages that are due, as letters are; never raises for one of them."""
+    app.store.messages.give_up(now - app.settings.mail.give_up, now)
     due = app.store.messages.due(now)
     if not due:
         return
     sign = post.signer(app)
+    due = _addressed(app, due)
     if app.settings.mail.transport == "smtp":
         outcome = despatch.despatch(
             app.store.messages,
@@ -44,6 +47,17 @@ def send(app: App, now: datetime, pace: Pace) -> None:
         ended = [_file(app, one, sign, now) for one in due]
         app.store.messages.mark(ended, [], app.now())
     app.store.messages.clear()
+
+
+def _addressed(app: App, due: Sequence[Message]) -> list[Message]:
+    """Give messages the sender to which their bounces come back."""
+    back = post.back_to(app)
+    found: list[Message] = []
+    for one in due:
+        number = one.subscriber
+        person = app.store.subscribers.get(number) if number is not None else None
+        found.append(replace(one, letter=replace(one.letter, sender=back(person))))
+    return found
 
 
 def _parcel(message: Message, sign: Signer | None, now: datetime) -> Parcel:

@@ -112,17 +112,31 @@ def maker(app: App, moment: datetime) -> Maker:
 def addresser(app: App) -> Callable[[Subscriber, str], Addressee]:
     """Return what tells a letter of its subscriber: the address, the token, where bounces go."""
     from feeds import letters  # noqa: PLC0415 -- Jinja2, 0.1 s
-    from feeds.mailbox.addresses import verp  # noqa: PLC0415 -- imaplib, with the rest of the room
 
-    key, own = opened.secret(app), parseaddr(opened.sender(app))[1]
-    returns = bounce_address(app)
+    key, back = opened.secret(app), back_to(app)
 
     def addressee(person: Subscriber, message_id: str) -> Addressee:
         token = tokens.subscription(key, person)
-        back = verp(returns, tokens.bounce(key, person)) if returns else own
-        return letters.Addressee(person.email, message_id, token, back)
+        return letters.Addressee(person.email, message_id, token, back(person))
 
     return addressee
+
+
+def back_to(app: App) -> Callable[[Subscriber | None], str]:
+    """Return what tells the sender on the envelope of mail to a subscriber, or to someone else.
+
+    Bounces go there: to an address of the subscription's own where they are read, else to the sender.
+    """
+    from feeds.mailbox.addresses import verp  # noqa: PLC0415 -- imaplib, with the rest of the room
+
+    key, own, returns = opened.secret(app), parseaddr(opened.sender(app))[1], bounce_address(app)
+
+    def back(person: Subscriber | None) -> str:
+        if returns is None or person is None:
+            return own
+        return verp(returns, tokens.bounce(key, person))
+
+    return back
 
 
 def bounce_address(app: App) -> str | None:
@@ -180,7 +194,7 @@ def connector(app: App) -> Callable[[], Connection]:
         port=mail.port or _PORTS[mail.security],
         security=mail.security,  # type: ignore[arg-type]  # one of its names, as read
         username=mail.username,
-        password=opened.password(app) if mail.username else None,
+        password=opened.password(app, "mail") if mail.username else None,
         hello=opened.mail_domain(app),
     )
     context = ssl.create_default_context() if mail.security != "none" else None

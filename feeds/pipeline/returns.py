@@ -74,7 +74,7 @@ def read_returns(app: App, now: datetime) -> Counter[str]:
         raise ConfigError("mail.bounces", "configuration", str(error)) from error
     if where.way is mailbox.Way.PIPE:  # the mail server hands each message to `feeds bounces -`
         return Counter()
-    return read(app, mailbox.messages(where, opened.password(app)), now)
+    return read(app, mailbox.messages(where, opened.password(app, "bounces", "mail")), now)
 
 
 def read(app: App, messages: Iterable[Message], now: datetime) -> Counter[str]:

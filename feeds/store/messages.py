@@ -15,9 +15,10 @@ from feeds.store.schema import messages
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message on record; `letter` is as it goes out, but for a signature."""
+    """A message on record; `letter` is as it goes out, but for its sender and a signature."""
 
     id: int
+    subscriber: int | None
     tries: int
     letter: Letter
 
@@ -36,6 +37,16 @@ class Messages(Outgoing):
         with self._database.read() as connection:
             page = connection.execute(query.order_by(messages.c.id).limit(limit)).mappings()
             return [_message(row) for row in page]
+
+    def give_up(self, longest: datetime, now: datetime) -> None:
+        """End what was tried first before a moment and came to nothing."""
+        late = (messages.c.state == DeliveryState.DEFERRED) & (messages.c.tried < longest)
+        with self._database.read() as connection:
+            if connection.scalar(sa.select(messages.c.id).where(late).limit(1)) is None:
+                return
+        with self._database.write() as connection:
+            ended = {"state": DeliveryState.FAILED, "next_try": None, "at": now}
+            connection.execute(sa.update(messages).where(late).values(ended))
 
     def clear(self) -> None:
         """Forget the text of what is sent, or came to nothing."""
@@ -78,4 +89,4 @@ class Messages(Outgoing):
 
 def _message(row: sa.RowMapping) -> Message:
     letter = Letter(row["recipient"], row["message_id"], row["subject"], row["data"])
-    return Message(row["id"], row["tries"], letter)
+    return Message(row["id"], row["subscriber"], row["tries"], letter)
