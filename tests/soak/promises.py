@@ -31,7 +31,8 @@ from troubles import FAULTS
 _HOT = ("index.html", "all/atom.xml", "all/rss.xml", "all/feed.json", "politics/atom.xml")
 _LATE_ROUNDS, _LATE_HOURS = 8, 1.0
 _LINK = re.compile(r"articles/\w\w/(\w{20})\.html")
-_KNOWN = {"feeds.db", "feeds.db-wal", "feeds.db-shm", "lock", "secret", "outbox", "backups"}
+_RECORD = {"feeds.db", "feeds.db-wal", "feeds.db-shm"}
+_KNOWN = {*_RECORD, "lock", "secret", "outbox", "backups", "suppressed.jsonl"}
 _FOREIGN_CHECKS = {"now", "disk"}  # FEEDS_NOW is set here, and the disk is small
 
 
@@ -80,7 +81,9 @@ def _hold_letter(name: str, message: EmailMessage, account: Account) -> None:
     if other != name:
         account.wrong(f"letters {other} and {name} have one Message-ID")
     body = message.get_body(("plain",))
-    text = str(body.get_content()) if body else ""
+    blocks = (str(body.get_content()) if body else "").split("-" * 72)
+    told = [block for block in blocks if block.lstrip().startswith("CORRECTIONS")]
+    text = "".join(block for block in blocks if block not in told)
     carried = Counter(_LINK.findall(text))
     numbers = {int(number) for number in NUMBER.findall(text)}
     if len(carried) != len(numbers) or not carried or max(carried.values()) > 1:
@@ -88,6 +91,10 @@ def _hold_letter(name: str, message: EmailMessage, account: Account) -> None:
     before = account.carried.setdefault(str(message["To"]), set())
     if again := before & numbers:
         account.wrong(f"{message['To']} got articles {sorted(again)} twice, again in {name}")
+    corrected = {int(number) for block in told for number in NUMBER.findall(block)}
+    # What was sent so long ago that it is forgotten counts as sent to everyone.
+    if strange := corrected - set().union(*account.carried.values()):
+        account.wrong(f"{name} tells corrections of {sorted(strange)}, which were never sent")
     before |= numbers
 
 
@@ -202,8 +209,7 @@ def _hold_carried(driver: Driver) -> None:
     rows = driver.house.ask("SELECT name, slot, content FROM editions WHERE content IS NOT NULL")
     carried: Counter[tuple[str, str]] = Counter()
     for name, _, content in rows:
-        entries = {entry for entry in driver.account.ids.values() if entry in content}
-        carried.update((name, entry) for entry in entries)
+        carried.update((name, brief["entry"]) for brief in json.loads(content)["briefs"])
     if twice := [key for key, number in carried.items() if number > 1]:
         driver.account.wrong(f"{len(twice)} entries carried twice: {twice[:3]}")
     pages = {f"{name}/{slot.replace(':', '')}.html" for name, slot, _ in rows}
