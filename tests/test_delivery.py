@@ -506,3 +506,54 @@ def test_a_question_that_nobody_takes_is_given_up(desk: Desk, peer: chaos.Peer) 
     peer.scenario = "ok"
     desk.send()
     assert peer.taken == []
+
+
+def test_letters_never_tried_are_passed_over_when_the_next_edition_has_come(
+    desk: Desk, peer: chaos.Peer
+) -> None:
+    desk.subscribe(2)
+    desk.compose()
+    desk.news(2)
+    desk.later(days=1)
+    desk.compose()
+    assert desk.send() == {"suppressed": 2, "sent": 2}
+    assert len(peer.taken) == 2
+
+
+def test_letters_of_the_folder_go_by_smtp_as_it_is_configured_then(
+    desk: Desk, peer: chaos.Peer
+) -> None:
+    desk.subscribe(1)
+    settings = desk.app.settings
+    early = replace(settings, mail=replace(settings.mail, transport="folder", sender=None))
+    assert pipeline.run(opened.reconfigured(desk.app, early)).deliveries == {"written": 1}
+    [slotted] = desk.app.store.editions.newest(composed=True)
+    assert delivery.send(desk.app, slotted, again=True) == {"sent": 1}
+    assert b"news@example.org" in peer.taken[0].data.split(b"\r\n\r\n")[0]
+    assert delivery.send(desk.app, slotted, again=True) == {"sent": 1}
+    assert peer.taken[0].data == peer.taken[1].data
+
+
+def test_one_who_came_later_can_be_sent_the_edition_by_hand(desk: Desk, peer: chaos.Peer) -> None:
+    desk.subscribe(1)
+    desk.compose()
+    desk.subscribe(2)
+    pipeline.queue_for(desk.app, "r1@example.net", desk.app.now())
+    [slotted] = pipeline.due(desk.app, desk.app.now())
+    assert delivery.send(desk.app, slotted, only="r1@example.net") == {"sent": 1}
+    assert [one.recipient for one in peer.taken] == ["r1@example.net"]
+    assert pipeline.awaits_hand(desk.app)
+
+
+def test_what_was_held_goes_when_the_configuration_says_so(desk: Desk, peer: chaos.Peer) -> None:
+    desk.subscribe(1)
+    desk.compose()
+    settings = desk.app.settings
+    holds = replace(settings, mail=replace(settings.mail, on_uncertain="hold"))
+    peer.scenario = "drop-after-dot"
+    app = opened.reconfigured(desk.app, holds)
+    assert delivery.deliver(app, app.now(), by_hand=True) == {"uncertain": 1}
+    peer.scenario = "ok"
+    assert delivery.deliver(app, app.now(), by_hand=True) == {}
+    assert desk.send() == {"sent": 1}
+    assert peer.taken[0].sha256 == peer.taken[1].sha256

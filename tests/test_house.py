@@ -57,7 +57,7 @@ def test_nothing_happens_late_but_what_is_listed() -> None:
         },
         "pipeline/returns.py": {"feeds.mailbox", "feeds.mailbox.reports"},
         "pipeline/shelf.py": {"feeds.letters.words", "feeds.outputs"},
-        "pipeline/subscriptions.py": {"feeds.letters"},
+        "pipeline/subscriptions.py": {"feeds.letters", "feeds.letters.headers"},
         "publication.py": {"jinja2", "jinja2.nodes", "jinja2.sandbox"},
         "cli/bounces.py": {"feeds.mailbox"},
         "cli/doors.py": {

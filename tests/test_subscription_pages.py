@@ -500,12 +500,12 @@ def test_one_click_leaves_at_once(
     assert (book.calls, book.hows, book.people) == (["leave"], ["by one click"], {})
 
 
-def test_one_click_answers_every_token_alike(client: TestClient, book: Book) -> None:
-    tokens = (TOKEN, TOKEN, OLD, "forged", "x" * 3000)
+def test_one_click_says_so_when_it_ends_nothing(client: TestClient, book: Book) -> None:
+    tokens = (OLD, "forged", "x" * 3000)
     answers = [client.post(f"/u/{one}", content=ONE_CLICK, headers=URLENCODED) for one in tokens]
-    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
-    assert book.people == {}
+    assert len(book.people) == 1
 
 
 def test_a_client_signs_up_five_times_an_hour(client: TestClient, book: Book, clock: Clock) -> None:
@@ -554,7 +554,7 @@ def test_a_client_sends_sixty_forms_a_minute_but_more_clicks(
     assert client.get(f"/u/{TOKEN}").status_code == 200
     for _ in range(300):
         clicked = client.post(f"/u/{TOKEN}", content=ONE_CLICK, headers=URLENCODED)
-        assert clicked.status_code == 200
+        assert clicked.status_code in {200, 404}  # the first one left
     for _ in range(300):
         client.post("/c/x")
     assert client.post(f"/u/{TOKEN}", content=ONE_CLICK, headers=URLENCODED).status_code == 429

@@ -26,6 +26,7 @@ _FEW = 10  # letters that need no progress bar
 _PAUSE = 0.1  # seconds; letters that are nearer to each other were handed out together
 _PAGE = 2000
 _LATE = timedelta(hours=1)
+_HELD = "held: `feeds send --again SLOT --to ADDRESS` sends one again"
 
 
 def tell_finish(app: App, slotted: Sequence[Slotted], person: str | None, *, again: bool) -> None:
@@ -163,8 +164,7 @@ def tell_letters(app: App, deliveries: Counter[str]) -> None:
     fates = {
         "deferred": f": `feeds watch` or `feeds send` tries again in {pause}",
         "failed": " for good, as said above",
-        "uncertain": ", and "
-        + ("sent again, the same to the byte" if resend else "held: `feeds status` says more"),
+        "uncertain": f", and {'sent again, the same to the byte' if resend else _HELD}",
     }
     for state, fate in fates.items():
         if deliveries[state]:

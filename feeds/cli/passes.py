@@ -153,11 +153,15 @@ def _send(app: App, slot: str | None, person: str | None, *, now: bool, as_json:
     """Deliver what is due, or a slot again, to one or to all; return the status."""
     moment, first = app.now(), pipeline.awaits_hand(app)
     composed = pipeline.compose_at_once(app, moment) if now else Counter[str]()
+    if person and not slot:
+        pipeline.queue_for(app, person, moment)
     slotted = pipeline.repeatable(app, slot) if slot else pipeline.due(app, moment)
     if pipeline.held(app) is None:
         tell_finish(app, slotted, person, again=bool(slot))
+    if pipeline.held(app) is None:
+        for target in (pipeline.EDITIONS, pipeline.SITE):  # letters link to them
+            pipeline.publish(app, target)
     if slot or person:
-        post.recover(app)
         done: Counter[str] = Counter()
         for one in slotted:
             done += pipeline.send(app, one, only=person, again=bool(slot), progress=meter)

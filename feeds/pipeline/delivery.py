@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from feeds import editions, outbox
+from feeds import app as opened
+from feeds import editions, outbox, tokens
 from feeds.app import App
 from feeds.errors import DeliveryError, StoreError, UsageError
 from feeds.model import Delivery, DeliveryState, Edition, Letter, Mix, Subscriber
@@ -65,6 +66,18 @@ def due(app: App, now: datetime) -> list[Slotted]:
     for one in _open(app):
         app.store.deliveries.join(one.id, message_ids(app, one.name, one.slot), now)
     return app.store.editions.unsent()
+
+
+def queue_for(app: App, email: str, now: datetime) -> None:
+    """Queue the latest editions for one who subscribed after they were composed; asked for by hand."""
+    person = app.store.subscribers.find(email)
+    for settings in app.settings.editions:
+        one = app.store.editions.last(settings.name, composed=True)
+        wanted = not person.editions or settings.name in person.editions
+        if one is not None and wanted and person.state == ACTIVE and not held(app):
+            key, domain = opened.secret(app), opened.mail_domain(app)
+            mine = tokens.message_id(key, one.name, one.slot, person.id, domain)
+            app.store.deliveries.join(one.id, {person.id: mine}, now)
 
 
 def _open(app: App) -> list[Slotted]:
@@ -137,6 +150,10 @@ def deliver(
     if held(app):
         return done
     _prepare(app, now)
+    by_smtp = app.settings.mail.transport == "smtp"
+    if by_smtp and (passed := app.store.deliveries.pass_over(now)):
+        done[DeliveryState.SUPPRESSED] += passed
+        log.warning("letters passed over, since the next edition has come count=%d", passed)
     given_up = app.store.deliveries.give_up(now, now - app.settings.mail.give_up)
     if given_up:
         log.warning("letters given up count=%d", given_up)
@@ -180,7 +197,8 @@ def send(  # noqa: PLR0913 -- an edition, to whom, how fast
     _prepare(app, app.now())
     number = app.store.subscribers.find(only).id if only is not None else None
     if again:
-        app.store.deliveries.again(slotted.id, number)
+        by_smtp = app.settings.mail.transport == "smtp"
+        app.store.deliveries.again(slotted.id, number, anew=by_smtp)
     since = app.now() - _IN_TURN
     behind = set() if again else app.store.deliveries.kept_waiting(slotted.id, since)
     total = app.store.deliveries.number(slotted.id, WAITING, app.now())

@@ -15,9 +15,10 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from queue import Queue
+from queue import Empty, Queue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -127,8 +128,10 @@ def despatch(  # noqa: PLR0913, PLR0917 -- what is sent, over what, on which rec
         for batch in batches:
             if not _hand_out(room, batch, pace):
                 break
-    finally:
-        room.close()
+    except BaseException:  # Ctrl-C, or what made a batch failed
+        room.break_off()
+        raise
+    room.close()
     if room.fault is not None:
         raise room.fault
     return room.outcome
@@ -137,15 +140,18 @@ def despatch(  # noqa: PLR0913, PLR0917 -- what is sent, over what, on which rec
 def _hand_out(room: _Room, batch: Sequence[Parcel], pace: Pace) -> bool:
     """Claim a batch and hand it out; return False when nothing more is to go."""
     granted = room.ledger.claim([parcel.id for parcel in batch], room.now())
-    going = True
+    left = [parcel for parcel in batch if parcel.id in granted]
     for parcel in batch:
         if parcel.id not in granted:  # they left since
             room.end(parcel, DeliveryState.SUPPRESSED)
-        elif going := going and pace.wait(room.stop):
-            room.jobs.put(parcel)
-        else:
+    try:
+        while left and pace.wait(room.stop):
+            room.jobs.put(left[0])
+            del left[0]
+    finally:
+        for parcel in left:
             room.leave(parcel)
-    return going and not room.stop.is_set()
+    return not left and not room.stop.is_set()
 
 
 class _Room:
@@ -182,10 +188,26 @@ class _Room:
         for _ in self._threads:
             self.jobs.put(None)
         for thread in self._threads:
-            thread.join(None if self.fault is None else _PATIENCE)
+            thread.join()
         if self.fault is None:
-            self._commits.flush()
-            self.ledger.put_back(self._unsent)
+            self._settle()
+
+    def break_off(self) -> None:
+        """End soon: what nobody began is put back, and a server that is silent is not waited for."""
+        self.stop.set()
+        with suppress(Empty):
+            while (parcel := self.jobs.get_nowait()) is not None:
+                self.leave(parcel)
+        for _ in self._threads:
+            self.jobs.put(None)
+        for thread in self._threads:
+            thread.join(_PATIENCE / len(self._threads))
+        with suppress(StoreError):  # what a kill would leave is settled at the next start
+            self._settle()
+
+    def _settle(self) -> None:
+        self._commits.flush()
+        self.ledger.put_back(self._unsent)
 
     def leave(self, parcel: Parcel) -> None:
         """Leave a parcel for another time."""

@@ -218,6 +218,8 @@ def recover(app: App) -> None:
     resend = app.settings.mail.on_uncertain == "resend"
     for kind, ledger in (("letters", app.store.deliveries), ("messages", app.store.messages)):
         unsent, uncertain = ledger.recover(app.now(), resend=resend)
+        if resend:
+            ledger.let_go(app.now())
         if unsent or uncertain:
             fate = "sent again, the same to the byte" if resend else "held"
             log.warning(

@@ -123,8 +123,10 @@ def _publish_editions(app: App, state: str, since: int) -> Counter[str]:
     from feeds.letters import words  # noqa: PLC0415 -- the same
 
     say = words.say(app.publication.language)
-    pages = [outputs.edition(thaw(slotted), app.publication, say) for slotted in composed]
-    done = _shelve(app, EDITIONS, pages)
+    pages = (outputs.edition(thaw(slotted), app.publication, say) for slotted in composed)
+    done: Counter[str] = Counter()
+    for batch in _batches(pages):
+        done.update(_shelve(app, EDITIONS, batch))
     newest = max(since, *(slotted.id for slotted in composed))
     app.store.documents.settle(EDITIONS, Made(state, newest))
     app.store.editions.made_again(revised)

@@ -281,6 +281,9 @@ def _questioned(app: App, token: str, now: datetime) -> tuple[Subscriber, dateti
 
 
 def _ask(app: App, wish: Wish, now: datetime, origin: str) -> None:
+    from feeds.letters import headers  # noqa: PLC0415 -- as below
+
+    headers.address(wish.email)  # nobody is on record whom no mail can reach
     asked = app.store.subscribers.ask(wish, now, f"asked, by {origin}")
     if asked is None:
         return

@@ -122,25 +122,31 @@ class Deliveries(Outgoing):
                 update = sa.update(deliveries).where(deliveries.c.id.in_(some))
                 connection.execute(update.values(values))
 
+    def pass_over(self, now: datetime) -> int:
+        """End letters that were never tried and whose name has a newer edition; return how many."""
+        waiting = (
+            sa.select(deliveries.c.id)
+            .join(editions)
+            .where(deliveries.c.state == DeliveryState.QUEUED, _superseded())
+        )
+        with self._database.read() as connection:
+            numbers = list(connection.scalars(waiting))
+        if numbers:
+            self.suppress(numbers, now, "passed over: the next edition has come")
+        return len(numbers)
+
     def give_up(self, now: datetime, longest: datetime) -> int:
         """End tries by SMTP that came to nothing; return how many.
 
         Those that began before `longest`, and those for which the next edition of their name has come.
         """
-        later = editions.alias()
-        superseded = sa.exists().where(
-            later.c.name == editions.c.name,
-            later.c.id > editions.c.id,
-            later.c.content.is_not(None),
-            later.c.approval.is_distinct_from("awaited"),
-        )
         late = (
             sa.select(deliveries.c.id)
             .join(editions)
             .where(
                 deliveries.c.state.in_((DeliveryState.DEFERRED, DeliveryState.UNCERTAIN)),
                 deliveries.c.code.is_not(None) | deliveries.c.next_try.is_not(None),
-                (deliveries.c.tried < longest) | superseded,
+                (deliveries.c.tried < longest) | _superseded(),
             )
         )
         values = {
@@ -159,10 +165,11 @@ class Deliveries(Outgoing):
                 connection.execute(update.values(values))
         return len(numbers)
 
-    def again(self, edition: int, subscriber: int | None) -> None:
+    def again(self, edition: int, subscriber: int | None, *, anew: bool = False) -> None:
         """Queue the letters of an edition once more, of all or of one, as if they were never sent.
 
-        What was delivered to those who left since stays so on record.
+        What was delivered to those who left since stays so on record. With `anew` drafts of which no
+        letter ever went are rendered again: those of files may hold addresses of this machine alone.
         """
         mine = [
             deliveries.c.edition == edition,
@@ -172,7 +179,12 @@ class Deliveries(Outgoing):
         if subscriber is not None:
             mine.append(deliveries.c.subscriber == subscriber)
         values = {"state": DeliveryState.QUEUED, "next_try": None, "tried": None}
+        went = deliveries.c.state.in_((DeliveryState.SENT, DeliveryState.UNCERTAIN))
+        used = sa.exists().where(deliveries.c.draft == drafts.c.id, went)
+        unsent = sa.update(drafts).where(drafts.c.edition == edition, ~used)
         with self._database.write() as connection:
+            if anew:
+                connection.execute(unsent.values(rendered=False, content=None))
             connection.execute(sa.update(deliveries).where(*mine).values(values))
 
     def freeze(
@@ -249,6 +261,18 @@ class Deliveries(Outgoing):
         found[DeliveryState.SENDING] = found.get(DeliveryState.SENDING, 0) + dotting
         shown = (state for state in DeliveryState if state != DeliveryState.DOTTING)
         return {state.value: found.get(state.value, 0) for state in shown}
+
+
+def _superseded() -> sa.ColumnElement[bool]:
+    """Return the condition that an edition's name has a newer one, whose letters go."""
+    later = editions.alias()
+    return sa.exists().where(
+        later.c.name == editions.c.name,
+        later.c.id > editions.c.id,
+        later.c.content.is_not(None),
+        later.c.state != "superseded",
+        later.c.approval.is_distinct_from("awaited"),
+    )
 
 
 _ARRIVED = (DeliveryState.WRITTEN, DeliveryState.SENT, DeliveryState.UNCERTAIN)

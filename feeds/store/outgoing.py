@@ -88,6 +88,16 @@ class Outgoing:
             dotting = sa.update(self._table).where(state == DeliveryState.DOTTING)
             return unsent, connection.execute(dotting.values(doubtful)).rowcount
 
+    def let_go(self, now: datetime) -> None:
+        """Have what was held as uncertain tried again."""
+        table = self._table
+        held = (table.c.state == DeliveryState.UNCERTAIN) & table.c.next_try.is_(None)
+        with self._database.read() as connection:
+            if connection.scalar(sa.select(table.c.id).where(held).limit(1)) is None:
+                return
+        with self._database.write() as connection:
+            connection.execute(sa.update(table).where(held).values(next_try=now))
+
     def claim(self, numbers: Collection[int], now: datetime) -> set[int]:
         """Mark some as being sent, before MAIL FROM; return those that may be: who left gets nothing."""
         table = self._table

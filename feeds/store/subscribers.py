@@ -290,6 +290,7 @@ class Subscribers:
         with self._database.write() as connection:
             forget(connection, [number])
             _log(connection, number, ERASED, reason, now)
+        self._database.wipe()
 
     def count(self) -> dict[str, int]:
         """Return how many subscribers are in each state."""

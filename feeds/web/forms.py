@@ -38,7 +38,7 @@ async def received(request: Request) -> Form:
         return fields(bytes(data), request.headers.get("content-type", ""))
     except TimeoutError as error:
         raise HTTPException(408) from error
-    except (ClientDisconnect, ValueError) as error:
+    except (ClientDisconnect, ValueError, TypeError) as error:  # TypeError: of `email`, on RFC 2231
         raise HTTPException(400) from error
 
 

@@ -216,7 +216,8 @@ def _confirm(desk: Desk, visit: Visit) -> Response:
 
 def _manage(desk: Desk, visit: Visit) -> Response:
     if _one_click(visit):
-        desk.verbs.leave(desk.app, visit.token, desk.app.now(), "by one click")
+        if not desk.verbs.leave(desk.app, visit.token, desk.app.now(), "by one click"):
+            return _gone(desk, visit)  # "unsubscribed" would be a lie: letters go on
         return PlainTextResponse(_ONE_CLICK, headers=_HEADERS)
     person = desk.verbs.subscription(desk.app, visit.token)
     if person is None:
