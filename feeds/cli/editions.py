@@ -83,6 +83,7 @@ def _listed(app: App, slotted: Slotted) -> tuple[dict[str, object], str]:
 @click.option("--html", type=Path, metavar="FILE", help="Write the HTML part here.")
 @click.option("--eml", type=Path, metavar="FILE", help="Write the whole message here.")
 @click.option("--to", metavar="ADDRESS", help="As this subscriber would get it.")
+@click.option("--edition", "name", metavar="NAME", help="This one, if there are several.")
 @click.option("--browser", is_flag=True, help="Open the HTML part in your browser.")
 @json_option
 @click.pass_context
@@ -91,6 +92,7 @@ def preview(  # noqa: PLR0913, PLR0917 -- one parameter an option
     html: Path | None,
     eml: Path | None,
     to: str | None,
+    name: str | None,
     browser: bool,
     as_json: bool,
 ) -> None:
@@ -105,7 +107,7 @@ def preview(  # noqa: PLR0913, PLR0917 -- one parameter an option
     """
     with application(context) as app:
         person = app.store.subscribers.find(to) if to else _anybody(app)
-        made, letter = next(_letters(app, person), (None, None))
+        made, letter = next(_letters(app, person, name), (None, None))
         if browser and html is None:
             html = app.settings.state_folder / "preview.html"
     if made is None or letter is None:
@@ -228,9 +230,14 @@ def _save(file: Path, data: bytes) -> None:
 COMMANDS = (edition,)
 
 
-def _letters(app: App, person: Subscriber) -> Iterator[tuple[Edition, Letter]]:
-    """Yield each edition that has something for a person, and its letter as they would get it now."""
+def _letters(app: App, person: Subscriber, name: str | None) -> Iterator[tuple[Edition, Letter]]:
+    """Yield each edition that has something for a person, and its letter as they would get it now.
+
+    All that the person takes, or the one of a `name`.
+    """
     for made in pipeline.preview(app, app.now()):
+        if made.name not in ((name,) if name else person.editions or (made.name,)):
+            continue
         if (mix := editions.selection(made, person)) is not None:
             yield made, pipeline.letter(app, mix, person, f"<preview@{opened.mail_domain(app)}>")
 
