@@ -60,7 +60,7 @@ def lead_of(mix: Mix) -> Brief:
 def make_mix(
     rows: tuple[tuple[str, str, str], ...] = NEWS,
     subscriber: Subscriber = SUBSCRIBER,
-    limit: int = 15,
+    limit: int = 7,
     **entry: object,
 ) -> Mix:
     entries = []

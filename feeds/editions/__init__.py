@@ -10,12 +10,11 @@ from __future__ import annotations
 from feeds.editions.hand import NOTE_LIMIT, annotated, headed, note, without
 from feeds.editions.making import Occasion, Reason, Terms, compose, correction
 from feeds.editions.record import as_json, dropped, from_json
-from feeds.editions.selecting import PER_CHANNEL, RELATED, mentioned, selection
+from feeds.editions.selecting import RELATED, mentioned, selection
 from feeds.editions.wording import SUBJECT_LIMIT
 
 __all__ = [
     "NOTE_LIMIT",
-    "PER_CHANNEL",
     "RELATED",
     "SUBJECT_LIMIT",
     "Occasion",

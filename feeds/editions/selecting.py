@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from feeds.editions.wording import subject
 from feeds.model import Brief, Edition, EntryId, Mix, Section, Subscriber
 
-PER_CHANNEL = 3
-"""Articles of one channel in a letter, at most."""
-
 RELATED = 5
 """Further articles that stand below one of the same story, at most."""
 
@@ -37,12 +34,11 @@ def selection(
     letter, but of an edition without articles everyone has a part.
 
     An article stands under its own channel, or, when the subscriber doesn't take that, under the
-    first of its secondary ones that they take. At most `PER_CHANNEL` of a channel and `limit` in all
-    are shown. They are dealt out in rounds, one to each channel, so that many channels share a
-    letter fairly; the lead is dealt first, and of a channel the certain articles before the
-    uncertain, the dated before the undated. Of the articles of one story one is dealt, and at most
-    `RELATED` stand below it by their titles. What isn't shown is counted by its channel: nothing is
-    lost.
+    first of its secondary ones that they take. At most `limit` are shown. They are dealt out in rounds,
+    one to each channel that has any left, so that many channels share a letter fairly; the lead is dealt
+    first, and of a channel the certain articles before the uncertain, the dated before the undated. Of
+    the articles of one story one is dealt, and at most `RELATED` stand below it by their titles. What
+    isn't shown is counted by its channel: nothing is lost.
     """
     placed: dict[str, list[Brief]] = {slug: [] for slug, _ in edition.channels}
     for brief in edition.briefs:
@@ -127,7 +123,8 @@ def _dealt(placed: Mapping[str, Sequence[Brief]], lead: Brief, limit: int) -> _D
         for briefs in placed.values()
     ]
     hands = sorted(filter(None, hands), key=lambda hand: hand[0].entry != lead.entry)
-    rounds = [hand[at].entry for at in range(PER_CHANNEL) for hand in hands if at < len(hand)]
+    longest = max(map(len, hands))
+    rounds = [hand[at].entry for at in range(longest) for hand in hands if at < len(hand)]
     shown = rounds[: max(limit, 1)]
     below = tuple((entry, tuple(heads[entry])) for entry in shown if heads[entry])
     return _Dealt(frozenset(shown), below)
