@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -126,6 +127,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(post, "connector", impatient)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a seeded sample of the ways to misbehave, or all with --whole; test_smtp has all of them."""
+    if "name" in metafunc.fixturenames:
+        names = sorted({*chaos.SCENARIOS, "limit-msgs:1"})
+        if not metafunc.config.getoption("--whole"):
+            names = random.Random(metafunc.config.getoption("--faults-seed")).sample(names, 24)
+        metafunc.parametrize("name", names)
+
+
 # One letter each
 
 
@@ -156,7 +166,6 @@ def test_the_first_letters_wait_for_a_person(
     assert pipeline.run(desk.app).deliveries == {"sent": 2}
 
 
-@pytest.mark.parametrize("name", [*chaos.SCENARIOS, "rcpt-450", "limit-msgs:1"])
 def test_a_server_that_misbehaves_loses_no_letter_and_doubles_none(
     name: str, desk: Desk, peer: chaos.Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
